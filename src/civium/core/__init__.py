@@ -1,0 +1,71 @@
+"""The nouns of a city, its units, its clock and its errors. Imports nothing of ours."""
+
+from civium.core.clock import MICROSECONDS, Clock, FixedClock, WallClock, from_datetime, to_datetime
+from civium.core.errors import (
+    CiviumError,
+    CommandRefused,
+    EngineUnsuitable,
+    InputRefused,
+    NeedUnmet,
+    PracticeBroken,
+    RowRefusal,
+)
+from civium.core.nouns import (
+    Access,
+    Decision,
+    DecisionEvent,
+    Mandate,
+    Observation,
+    Outcome,
+    Stream,
+    Thing,
+    Tier,
+)
+from civium.core.practice import (
+    Command,
+    Estimate,
+    Make,
+    Need,
+    Notice,
+    Params,
+    Plan,
+    Practice,
+    State,
+)
+from civium.core.view import Freshness, View
+
+__all__ = [
+    "MICROSECONDS",
+    "Access",
+    "CiviumError",
+    "Clock",
+    "Command",
+    "CommandRefused",
+    "Decision",
+    "DecisionEvent",
+    "EngineUnsuitable",
+    "Estimate",
+    "FixedClock",
+    "Freshness",
+    "InputRefused",
+    "Make",
+    "Mandate",
+    "Need",
+    "NeedUnmet",
+    "Notice",
+    "Observation",
+    "Outcome",
+    "Params",
+    "Plan",
+    "Practice",
+    "PracticeBroken",
+    "RowRefusal",
+    "State",
+    "Stream",
+    "Thing",
+    "Tier",
+    "View",
+    "WallClock",
+    "from_datetime",
+    "to_datetime",
+]
