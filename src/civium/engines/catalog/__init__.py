@@ -1,0 +1,20 @@
+"""The catalogue engine: things, streams, actuators and settings in SQLite or PostgreSQL, folded from the stream CAT."""
+
+from civium.engines.catalog.catalog import STREAMS_OF, Catalog, Settings
+from civium.engines.catalog.change import Change
+from civium.engines.catalog.database import CatalogUnavailable
+from civium.engines.catalog.streams import COUNT, JSON, NUMBER, TEXT, TRUTH, StreamIndex
+
+__all__ = [
+    "COUNT",
+    "JSON",
+    "NUMBER",
+    "STREAMS_OF",
+    "TEXT",
+    "TRUTH",
+    "Catalog",
+    "CatalogUnavailable",
+    "Change",
+    "Settings",
+    "StreamIndex",
+]

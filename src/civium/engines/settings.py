@@ -1,0 +1,152 @@
+"""The settings of a city: ``civium.toml`` in its folder, with the environment (``CIVIUM_SECTION_KEY``) over it."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from civium.core import CiviumError
+from civium.core.observations import MAX_SHARDS
+from civium.engines.abilities import REQUIRED, check
+
+ALWAYS = "always"
+_NAME = re.compile(r"[A-Za-z0-9-]{1,40}")
+_INTERVAL = re.compile(r"[1-9][0-9]{0,4}(ms|s)")
+
+
+class SettingsWrong(CiviumError):
+    """A setting is wrong. Whoever runs the city must change it."""
+
+
+class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One engine a role, by URL; paths are relative to the city's folder."""
+
+    log: str = "embedded:log"
+    store: str = "ducklake:lake"
+    catalog: str = "sqlite:catalog.db"
+    blobs: str = "file:blobs"
+    compute: str = "processes:2"
+
+
+class Doors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the city listens, and what it refuses. Ports may be 0: any free one."""
+
+    http: str = "127.0.0.1:8765"
+    mqtt: str = "127.0.0.1:1883"
+    websocket: str = "127.0.0.1:0"
+    max_body_mb: float = 64.0
+    future_s: float = 60.0  # how far in the future `made` may lie
+    recent_keys: int = 4_000_000  # the latest idempotency keys that are remembered
+    mqtt_sync: str = ALWAYS  # when what devices publish is synced: before it is acknowledged, or that often
+
+
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the history is kept."""
+
+    memory_mb: int = 2048
+    threads: int = 2
+    retention_days: float = 90.0  # of raw observations; 0: for ever
+    quarter_hours_days: float = 0.0  # of 15-minute figures, once the raw ones have gone; 0: for ever
+    daily_days: float = 0.0  # of daily figures, likewise
+    state_days: float = 30.0  # of the states of practices: older decisions are explained, not replayable
+    maintain_every_s: float = 60.0
+    commit_every_s: float = 1.0  # the longest that an accepted row waits for its commit when nobody reads
+
+
+class ClockSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who tells the city's time: the machine (``wall``) or a sandbox through the door ``POST /clock`` (``door``)."""
+
+    source: str = "wall"
+
+
+class LogStreams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the log is laid out."""
+
+    shards: int = 1  # streams of observations: as many writers can share the work
+    replicas: int = 1  # nodes of a cluster that store each message
+    edges: tuple[str, ...] = ()  # names of the edges whose devices' readings are fetched
+
+
+class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``civium edge`` runs; a city leaves it empty."""
+
+    name: str = ""
+    centre: tuple[str, ...] = ()  # nats-leaf://user:password@host:7422 of one or more nodes of the city's log
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a city."""
+
+    name: str = "Civium"
+    engines: Engines = Engines()
+    doors: Doors = Doors()
+    log: LogStreams = LogStreams()
+    store: Store = Store()
+    clock: ClockSource = ClockSource()
+    edge: Edge = Edge()
+    sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
+
+
+def load(folder: Path, environment: Mapping[str, str] | None = None, *, several: bool = False) -> Settings:
+    """Settings of the city in ``folder``; raises SettingsWrong naming the key, EngineUnsuitable naming the engine.
+
+    ``several``: the city is to run in several processes; so it also may when its log is shared.
+    """
+    environment = os.environ if environment is None else environment
+    path = folder / "civium.toml"
+    raw: dict[str, Any] = {}
+    if path.exists():
+        try:
+            raw = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsWrong(f"{path} is not valid TOML: {error}") from error
+    _overlay(raw, environment)
+    try:
+        settings = msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsWrong(f"{path} or the environment: {error}") from error
+    several = several or settings.engines.log.startswith("nats:")
+    for role in REQUIRED:
+        check(role, getattr(settings.engines, role), shared=several)
+    if not 1 <= settings.log.shards <= MAX_SHARDS:
+        raise SettingsWrong(f"log.shards is {settings.log.shards}: 1 to {MAX_SHARDS} are possible")
+    if settings.log.replicas not in (1, 3, 5):
+        raise SettingsWrong(f"log.replicas is {settings.log.replicas}: use 1, 3 or 5")
+    if settings.clock.source not in ("wall", "door"):
+        raise SettingsWrong(f"clock.source is '{settings.clock.source}': use 'wall' or 'door'")
+    for name in (*settings.log.edges, *filter(None, [settings.edge.name])):
+        if not _NAME.fullmatch(name):
+            raise SettingsWrong(f"'{name}' cannot name an edge: use letters, digits and - only")
+    if settings.log.edges and not settings.engines.log.startswith("nats:"):
+        raise SettingsWrong("log.edges needs a log that edges can connect to: set engines.log to nats://...")
+    sync = settings.doors.mqtt_sync
+    if sync != ALWAYS and (several or not _INTERVAL.fullmatch(sync)):
+        hint = "the servers of a shared log have it in their own configuration" if several else "or such as '200ms'"
+        raise SettingsWrong(f"doors.mqtt_sync is '{sync}': use '{ALWAYS}'; {hint}")
+    for door in ("http", "mqtt", "websocket"):
+        address(getattr(settings.doors, door))
+    return settings
+
+
+def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for section in msgspec.structs.fields(Settings):
+        if isinstance(section.type, type) and issubclass(section.type, msgspec.Struct):
+            for key in msgspec.structs.fields(section.type):
+                text = environment.get(f"CIVIUM_{section.name}_{key.name}".upper())
+                if text is not None:
+                    several = key.type == tuple[str, ...]
+                    raw.setdefault(section.name, {})[key.name] = text.split(",") if several else text
+        elif section.type is str and (text := environment.get(f"CIVIUM_{section.name}".upper())) is not None:
+            raw[section.name] = text
+
+
+def address(text: str) -> tuple[str, int]:
+    """Split ``host:port``."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise SettingsWrong(f"'{text}' is not host:port")
+    return host, int(port)

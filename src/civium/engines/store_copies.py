@@ -1,0 +1,55 @@
+"""Copies of the lake: its catalogue as of one moment while it runs, and the Parquet files that this catalogue names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from civium.engines import lake_steps
+from civium.engines.store import Store
+
+_NAME = "copied"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One immutable file of the lake: its name within the lake's data, where it is, and its size [bytes]."""
+
+    name: str
+    url: str
+    size: int
+
+
+def save(store: Store, path: Path) -> list[StoredFile]:
+    """Write the lake's catalogue, as of now and without its past, to the new DuckDB file ``path``.
+
+    Returns every file that it names. They stay where they are until the store is told otherwise: see ``Store.hold``.
+    """
+    root = store.data.rstrip("/") + "/"
+    with store.cursor() as cursor:
+        cursor.execute(f"ATTACH '{path}' AS {_NAME}")
+        try:
+            cursor.execute(f"COPY FROM DATABASE __ducklake_metadata_lake TO {_NAME}")
+        finally:
+            cursor.execute(f"DETACH {_NAME}")
+        cursor.execute(f"ATTACH 'ducklake:{path}' AS {_NAME} (DATA_PATH '{root}', OVERRIDE_DATA_PATH true)")
+        try:
+            # What earlier snapshots alone need is not copied, so the copy must not speak of it.
+            cursor.execute(f"CALL ducklake_expire_snapshots('{_NAME}', older_than => now())")
+            cursor.execute("DELETE FROM __ducklake_metadata_copied.ducklake_files_scheduled_for_deletion")
+            tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [_NAME])
+            files: dict[str, int] = {}
+            for (table,) in tables.fetchall():
+                listed = cursor.execute(f"FROM ducklake_list_files('{_NAME}', '{table}')")
+                for data, data_size, _, _, gone, gone_size, *_ in listed.fetchall():
+                    files[data] = data_size
+                    if gone:
+                        files[gone] = gone_size
+        finally:
+            cursor.execute(f"DETACH {_NAME}")
+    return [StoredFile(url.removeprefix(root), url, size) for url, size in sorted(files.items())]
+
+
+def rebind(store: Store, shard: int, log: str) -> None:
+    """Bind a shard, if anything was folded from it, to the log stream that its own was restored as."""
+    with store.cursor() as cursor:
+        if shard in lake_steps.shards(cursor):
+            cursor.execute(f"UPDATE lake.applied_{shard:d} SET log = ?", [log])  # noqa: S608 - a number
