@@ -1,0 +1,1 @@
+"""Doors in: one file per open standard, all ending in one accept path."""

@@ -1,0 +1,74 @@
+"""CSV over HTTP, posted or fetched: each row is one item, its cells by the names in the first row."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+from civium.engines.settings import SettingsWrong
+from civium.sources.feeds.pull import PullSettings, pull
+from civium.sources.feeds.source import Item, Sink, Source, Unreadable
+
+_DECIMAL = re.compile(r"\s*[+-]?\d*,\d+\s*")
+
+
+class CsvSettings(PullSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the file is written."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    columns: tuple[str, ...] = ()  # names, where the first row has none
+    decimal: str = "."  # or ","
+    max_body_mb: float = 16.0
+
+
+def check(settings: CsvSettings) -> None:
+    """Raises SettingsWrong."""
+    if len(settings.delimiter) != 1 or settings.decimal not in (".", ","):
+        raise SettingsWrong("delimiter is one character, and decimal is '.' or ','")
+    try:
+        "".encode(settings.encoding)
+    except LookupError:
+        raise SettingsWrong(f"there is no encoding '{settings.encoding}'") from None
+
+
+def decode(settings: CsvSettings, body: bytes, headers: Mapping[str, str]) -> Sequence[Item]:
+    """The rows of a body; raises Unreadable."""
+    return read(settings, body)
+
+
+def read(settings: CsvSettings, body: bytes) -> Sequence[Item]:
+    """The rows of a body, their cells as texts and none where a cell is empty; raises Unreadable.
+
+    A row that has not one cell for each name is an item of its ``line`` and ``cells``, which no field fits.
+    """
+    items: list[Item] = []
+    try:
+        rows = csv.reader(io.StringIO(body.decode(settings.encoding), newline=""), delimiter=settings.delimiter)
+        first = list(settings.columns) or next(rows, [])
+        names = [name.strip() for name in first]
+        if not names or len(set(names)) < len(names):
+            raise Unreadable("its first row does not name the columns, each once")
+        for cells in rows:
+            if len(cells) == len(names):
+                items.append(Item({name: _cell(cell, settings) for name, cell in zip(names, cells, strict=True)}))
+            elif cells:
+                items.append(Item({"line": rows.line_num, "cells": cells}))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Unreadable(f"it is no CSV: {error}") from None
+    return items
+
+
+def _cell(cell: str, settings: CsvSettings) -> str | None:
+    cell = cell.strip()
+    if settings.decimal == "," and _DECIMAL.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    return cell or None
+
+
+async def run(settings: CsvSettings, sink: Sink) -> None:
+    """Fetch it again and again."""
+    await pull(settings, sink, read, ordered=True)
+
+
+SOURCE = Source("csv", CsvSettings, run=run, decode=decode, check=check)

@@ -1,0 +1,228 @@
+"""The MQTT door: what devices publish with QoS 1 on ``v1.1/Datastreams(id)/Observations``.
+
+nats-server keeps each QoS 1 publish in its own durable stream before it acknowledges; this door takes them from there
+in order, so nothing acknowledged is lost. The log remembers the last one that was taken in, so nothing is taken twice.
+What fails validation goes to the dead-letter stream, with the reason.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+
+from civium.core import Clock, InputRefused, RowRefusal
+from civium.core.observations import log_stream
+from civium.core.tasks import end
+from civium.engines.catalog import Catalog
+from civium.engines.log import MQTT_OBSERVATIONS, MQTT_STREAM, Log, LogUnavailable
+from civium.engines.log_letters import written
+from civium.engines.tail import Message
+from civium.sources.batch import Batch, build
+from civium.sources.claims import Claims, by_shard, claim, messages, without
+from civium.sources.examine import examine
+from civium.sources.intake import Intake
+from civium.sources.keys import MOST_NAMED
+from civium.sources.sensorthings.observations import decode_messages
+
+_SUBJECT = re.compile(r"\$MQTT\.msgs\.v1//1\.Datastreams\((\d{1,16})\)\.Observations")
+_SOURCE = "mqtt"
+_TAKEN, _TAKEN_FROM = "Civium-Mqtt-Taken", "Civium-Mqtt-Taken-From"
+_MOST_BYTES = 2 * 1024 * 1024  # that are taken together
+_MOST_KEPT = 1024 * 1024  # characters of a dead letter
+_RETRY_S = 0.5
+_FORGET_S = 0.2
+_PATIENCE_S = 30.0
+
+
+class MqttDoor:
+    """Moves observations from the devices' stream of ``server`` into the log; ``name`` is what the log knows it by."""
+
+    def __init__(
+        self,
+        name: str,
+        server: Log,
+        log: Log,
+        intake: Intake,
+        catalog: Catalog,
+        clock: Clock,
+        future_s: float,
+        *,
+        by_arrival: bool,
+    ) -> None:
+        self._name, self._server, self._log, self._intake = name, server, log, intake
+        self._catalog, self._clock, self._future_s = catalog, clock, future_s
+        # A reading without a time is of the moment when its server stored it, unless a sandbox tells the time.
+        self._by_arrival = by_arrival
+        self.accepted = 0
+        self.refused = 0
+        self.failure: Exception | None = None  # what holds up the door at this moment
+        self._taken = 0  # sequence of the devices' stream up to which all is in the log
+        self._marks: dict[int, int] = {}  # the same for one shard, as it was found at the start
+        self._stream = ""  # which devices' stream that is
+        self._moved = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Go on after the last message that the log holds, if it came from the devices' stream that there is now.
+
+        In a city that was restored the devices' stream is another one, which counts from the beginning.
+        """
+        self._stream = await self._server.created(MQTT_STREAM)
+        kept = await self._log.mark(self._kept)
+        self._marks = {shard: max(kept, await self._mark(shard)) for shard in range(self._log.shards)}
+        await self._server.count_on(self._name, self._log, max(self._marks.values()))
+        self._taken = min(self._marks.values())
+        self._task = asyncio.create_task(self._run())
+        self._forgetting = asyncio.create_task(self._keep_forgetting(self._taken))
+
+    async def is_another(self) -> bool:
+        """Whether the devices' stream is not the one that was there at the start; raises LogUnavailable."""
+        return await self._server.created(MQTT_STREAM) != self._stream
+
+    async def stop(self) -> None:
+        await end(self._task, self._forgetting)
+        self._task = None
+
+    @property
+    def _kept(self) -> str:
+        """The name of the mark that outlives the messages of the log; it may be some moments behind."""
+        return f"taken-{self._name}-{''.join(filter(str.isdigit, self._stream))}"
+
+    async def _mark(self, shard: int) -> int:
+        """Up to which message of the devices' stream everything of a shard is in the log."""
+        mark = 0
+        for subject in (self._name, f"{self._name}.keyed"):
+            last = await self._log.last_of(log_stream(shard), f"civium.{log_stream(shard).lower()}.{subject}")
+            if last is not None and last.headers.get(_TAKEN_FROM, self._stream) == self._stream:
+                mark = max(mark, int(last.headers.get(_TAKEN, 0)))
+        return mark
+
+    async def reach(self) -> None:
+        """Wait until everything that the server has acknowledged to a device by now is in the log."""
+        waiting = await self._server.last_of(MQTT_STREAM, MQTT_OBSERVATIONS)  # None: all was taken and let go
+        if waiting is not None and self._task is None:  # another process of the city takes them in, and lets them go
+            deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+            while await self._server.keeps(MQTT_STREAM, waiting.sequence):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise LogUnavailable("what devices sent is not taken in: does a door run? Try again later")
+                await asyncio.sleep(0.05)
+        elif waiting is not None:
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._taken >= waiting.sequence)
+
+    async def _run(self) -> None:
+        await self._intake.remembers()
+        tail = self._server.tail(MQTT_STREAM, self._taken, subject=MQTT_OBSERVATIONS)
+        while True:
+            for part in _parts(await tail.fetch(MOST_NAMED, 5.0)):
+                while True:
+                    try:
+                        await self._move(part)
+                        self.failure = None
+                        break
+                    except Exception as error:  # nothing may end this task; what is acknowledged waits for it
+                        self.failure = error
+                        await asyncio.sleep(_RETRY_S)
+
+    async def _keep_forgetting(self, forgotten: int) -> None:
+        """Let the server forget what was taken, beside the taking: it rewrites files for it.
+
+        First the log is told for good how far that is, since its messages are not kept for ever, and an edge may be out
+        of reach for longer.
+        """
+        while True:
+            await asyncio.sleep(_FORGET_S)
+            taken = self._taken
+            if taken > forgotten:
+                with suppress(LogUnavailable):
+                    await self._log.keep_mark(self._kept, taken)
+                    await self._server.forget_mqtt(taken)
+                    forgotten = taken
+
+    async def _move(self, mail: list[Message]) -> None:
+        batch = await asyncio.to_thread(self._decode, mail)
+        if batch is None:
+            for message in mail:
+                await self._move([message])
+            return
+        batch = await self._take(mail, batch)  # every step bears a key: what was done already is not done again
+        self.accepted += batch.table.num_rows
+        self.refused += len(batch.refused)
+        async with self._moved:
+            self._taken = mail[-1].sequence
+            self._moved.notify_all()
+
+    async def _take(self, mail: list[Message], batch: Batch) -> Batch:
+        """Dead letters first, then the new rows in one message, with the mark up to where all is done."""
+        good = []
+        for shard, _, part in by_shard(batch, self._log.shards):
+            sequence = np.array([message.sequence for message in mail], np.int64)[part.rows]
+            new = np.flatnonzero(sequence > self._marks[shard])
+            good.append((shard, self._claim(part if len(new) == len(part.rows) else part.only(new))))
+        refused = tuple(refusal for _, (_, some) in good for refusal in some)
+        batch = without(batch, refused) if refused else batch
+        for refusal in batch.refused:
+            await self._bury(mail[refusal.row], refusal.why)
+        for shard, (claims, _) in good:
+            await claims.others()
+            _, rows, spans = claims.fresh()
+            for _, part, keyed in messages(rows, spans):  # one, or none: ``mail`` is cut so
+                taken = str(mail[-1].sequence)
+                subject = f"{self._name}.keyed" if len(keyed) else self._name
+                self._intake.keys.expect(claims.new)
+                mark = {_TAKEN: taken, _TAKEN_FROM: self._stream}
+                lane = self._intake.lanes[shard]
+                await lane.store_marked(part, keyed, subject, self._key(mail[-1].sequence), mark)
+        return batch
+
+    def _claim(self, batch: Batch) -> tuple[Claims, tuple[RowRefusal, ...]]:
+        """What is to be stored of the rows of a shard, and which of them cannot be."""
+        refused: tuple[RowRefusal, ...] = ()
+        try:
+            claims = claim(batch, self._intake.keys, "", b"")
+        except InputRefused as error:  # a row that is too large
+            refused, batch = error.rows, without(batch, error.rows)
+            claims = claim(batch, self._intake.keys, "", b"")
+        if claims.conflicts:
+            refused, batch = (*refused, *claims.conflicts), without(batch, claims.conflicts)
+            claims = claim(batch, self._intake.keys, "", b"")
+        return claims, refused
+
+    def _decode(self, mail: list[Message]) -> Batch | None:
+        """All messages as one batch; its row numbers are positions in ``mail``. None: they must be decoded singly."""
+        named = [_SUBJECT.fullmatch(message.subject) for message in mail]
+        streams = [int(match[1]) if match else 0 for match in named]  # no stream has the id 0
+        now, bodies = self._clock.now(), [message.data for message in mail]
+        try:
+            came = np.array([message.stored for message in mail], np.int64) if self._by_arrival else np.int64(now)
+            batch = decode_messages(bodies, streams, np.minimum(came, now))
+            return examine(batch, self._catalog, now, self._future_s)
+        except Exception as error:  # one of them is beyond what anybody thought of; it must not stop the others
+            if len(mail) == 1:
+                return build({"stream": pa.array([0])}, [RowRefusal(0, f"{type(error).__name__}: {error}")])
+            return None
+
+    async def _bury(self, message: Message, why: str) -> None:
+        letter = written(_SOURCE, message.subject, why, message.data[:_MOST_KEPT], self._clock.now())
+        await self._log.publish("DEAD", letter, subject=_SOURCE, key=self._key(message.sequence))
+
+    def _key(self, sequence: int) -> str:
+        return f"{self._name}/{self._stream}/{sequence}"
+
+
+def _parts(mail: list[Message]) -> Iterator[list[Message]]:
+    """In lots that fit a log message each, even if JSON that is written again is five times as long."""
+    lot: list[Message] = []
+    size = 0
+    for message in mail:
+        if lot and size + len(message.data) > _MOST_BYTES:
+            yield lot
+            lot, size = [], 0
+        lot.append(message)
+        size += len(message.data)
+    if lot:
+        yield lot

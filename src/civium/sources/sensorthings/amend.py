@@ -1,0 +1,316 @@
+"""Plans what PATCH, PUT and DELETE of SensorThings change: edits of the catalogue, or corrections of Observations.
+
+Planning changes nothing. An entity may be addressed by its id or by navigation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import pyarrow as pa
+from sqlalchemy import select
+
+from civium.core import InputRefused
+from civium.core.observations import CORRECTION
+from civium.engines.catalog import COUNT, NUMBER, references
+from civium.engines.catalog.streams import VALUE_TYPES
+from civium.engines.catalog.tables import HISTORICAL_LOCATION_LOCATIONS, LOCATIONS, THING_LOCATIONS
+from civium.sources.batch import NOTHING_STORED
+from civium.sources.changes import Edits
+from civium.sources.examine import examine
+from civium.sources.sensorthings.body import decode_body
+from civium.sources.sensorthings.entities import Writer
+from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, Entity, Link, target
+from civium.sources.sensorthings.moment import ObservationReader, Row
+from civium.sources.sensorthings.observations import decode_messages
+from civium.sources.sensorthings.place import resolve
+from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.write import Plan, terms
+
+_OBSERVATION = BY_NAME["Observation"]
+_MOST_TOMBSTONES = 200_000  # of one request: each is a row of the log
+# The rows as they are now, and where they first stood.
+_ROWS = """
+SELECT o.*, r.stream AS was_stream, r.time AS was_time
+FROM observations o JOIN lake.observations r ON r.id = o.id WHERE o.{} = ? LIMIT {}
+"""
+# Fields that are read together: a change of one is a change of the other.
+_COUPLED = {
+    "encodingType": ("location", "feature"),
+    "location": ("encodingType",),
+    "feature": ("encodingType",),
+    "observationType": ("unitOfMeasurement",),
+    "unitOfMeasurement": ("observationType",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What a request changes of the entity with an id: ``edits`` of the catalogue, ``corrections`` of observations."""
+
+    entity: Entity
+    id: int
+    edits: Edits
+    corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
+
+
+def plan_update(path: str, body: bytes, library: Library, replace: bool, future_s: float) -> Amendment:
+    """Plan a PATCH, or with ``replace`` a PUT, of the entity at ``path`` with ``body`` (JSON).
+
+    ``future_s`` [s] is how far a resultTime may lie ahead. Raises ``InputRefused``: 400 with the place in the body and
+    why, 404 for a path that leads to no entity, 409 for what existing Observations do not allow.
+    """
+    content = decode_body(body)
+    with library.opened() as writer:
+        entity, row = _found(path, writer)
+        if not isinstance(content, dict):
+            raise InputRefused(f"{entity.name} must be an object")
+        named = content.pop("@iot.id", row["id"])
+        if named != row["id"] or type(named) is not int:
+            raise InputRefused(f"@iot.id is {named!r}, but the address is that of {entity.name} {row['id']}")
+        content.pop("@iot.selfLink", None)
+        plan = Plan(library.catalog, library.now)
+        plan.check_names(entity, content, entity.name)
+        if entity.table is OBSERVATIONS:
+            amended = _observation(row, content, replace, writer, library, plan, future_s)
+            return Amendment(entity, row["id"], Edits(), amended)
+        _Update(plan, writer, entity, row, content, replace).go()
+        plan.check_keys()
+        return Amendment(entity, row["id"], plan.edits)
+
+
+def plan_delete(path: str, library: Library) -> Amendment:
+    """Plan the DELETE of the entity at ``path``, with all that goes with it (OGC 18-088, table 25).
+
+    Raises ``InputRefused``: 404 for a path that leads to no entity, 409 for a feature of too many Observations.
+    """
+    with library.opened() as writer:
+        entity, row = _found(path, writer)
+        if entity.table is OBSERVATIONS:
+            gone = _tombstones("id", row["id"], library.observations)
+            if not gone.num_rows:
+                raise InputRefused(f"there is no {entity.name} {row['id']}", status=404)
+            return Amendment(entity, row["id"], Edits(), gone)
+        connection = writer.source.ground.connection
+        edits = Edits(deletes=references.cascade(connection, entity.table, [row["id"]]))
+        if entity.name == "Location":
+            _leave_no_earlier_place(edits, writer)
+        gone = CORRECTION.empty_table()
+        if entity.name == "FeatureOfInterest":
+            gone = _tombstones("feature", row["id"], library.observations)
+            places = select(LOCATIONS.c.id).where(LOCATIONS.c.feature == row["id"])
+            forget = [{"id": place, "feature": None} for place in connection.scalars(places)]
+            edits.updates.update({"locations": forget} if forget else {})
+        return Amendment(entity, row["id"], edits, gone)
+
+
+def _found(path: str, writer: Writer) -> tuple[Entity, Row]:
+    place = resolve([unquote(segment) for segment in path.strip("/").split("/") if segment], writer.source)
+    if place.row is None or place.field is not None or place.ending:
+        raise InputRefused(f"'{path[:60]}' is not the address of an entity", status=404)
+    return place.entity, place.row
+
+
+def _leave_no_earlier_place(edits: Edits, writer: Writer) -> None:
+    """A Thing that is left without its Location must not be back where it was before."""
+    table, gone = THING_LOCATIONS, edits.deletes.get("thing_locations", [])
+    for thing in {row["thing"] for row in gone}:
+        query = select(table.c.thing, table.c.time, table.c.location).where(table.c.thing == thing)
+        stays = [dict(row) for row in writer.source.ground.connection.execute(query).mappings()]
+        latest = max(row["time"] for row in stays)
+        gone += [row for row in stays if row["time"] < latest and row not in gone]
+
+
+@dataclass(slots=True)
+class _Update:
+    """The update of one entity of the catalogue."""
+
+    plan: Plan
+    writer: Writer
+    entity: Entity
+    row: Row
+    content: dict[str, Any]
+    replace: bool
+
+    def go(self) -> None:
+        """Put what changes into the plan."""
+        entity, content, at = self.entity, self.content, self.entity.name
+        new: dict[str, Any] = {}
+        wanted = {one.name for one in entity.fields} if self.replace else self._with_coupled()
+        told = {one.name: self.writer.value(one, self.row) for one in entity.fields if one.name in wanted}
+        merged = content if self.replace else {**told, **content}
+        for one in entity.fields:
+            if one.name in wanted:
+                new |= self.plan.field(entity, one, merged, at)
+        if "location" in new and "lon" not in new:
+            new |= {"lon": None, "lat": None}
+        if content.get("properties") is not None:
+            new |= self._said(content["properties"])
+        for link in entity.links:
+            if link.name in content:
+                self._link(link, content[link.name], new)
+        changed = {column: value for column, value in new.items() if self.row[column] != value}
+        if entity.name == "Datastream" and changed.keys() & {"observation_type", "si_unit", "factor", "offset"}:
+            self._check_line({**self.row, **new})
+        if changed:
+            self.plan.edits.updates.setdefault(entity.table.name, []).append({"id": self.row["id"], **changed})
+        if "key" in changed and self.plan.catalog.ids_by_key(entity.table.name, [changed["key"]]):
+            raise InputRefused(f"the key '{changed['key']}' is taken", status=409)
+
+    def _with_coupled(self) -> set[str]:
+        mine = {one.name for one in self.entity.fields}
+        given = self.content.keys() & mine
+        return given | {other for name in given for other in _COUPLED.get(name, ()) if other in mine}
+
+    def _said(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """What properties say of the city's own terms; what they do not mention stays as it is."""
+        new: dict[str, Any] = {}
+        columns = {"things": ("key", "kind"), "sensors": ("key",), "datastreams": ("key",)}
+        for name in columns.get(self.entity.table.name, ()):
+            if name in properties:
+                if not isinstance(properties[name], str):
+                    raise InputRefused(f"{self.entity.name}/properties/{name} must be a text")
+                new[name] = properties[name]
+        if self.entity.name == "Datastream":
+            own = terms(properties, self.entity.name)
+            new |= {name: value for name, value in own.items() if name in properties}
+        return new
+
+    def _link(self, link: Link, content: Any, new: dict[str, Any]) -> None:
+        where = f"{self.entity.name}/{link.name}"
+        if link.own:
+            new[link.own] = self.reference(link, content, where)
+            return
+        if not isinstance(content, list):
+            raise InputRefused(f"{where} must be a list")
+        others = [self.reference(link, one, f"{where}[{place}]") for place, one in enumerate(content)]
+        there, mine = target(link), int(self.row["id"])
+        if there.table is OBSERVATIONS:
+            raise InputRefused(f"{where} cannot be changed here; PATCH the Observations")
+        if link.theirs:
+            moved = [{"id": other, link.theirs: mine} for other in dict.fromkeys(others)]
+            self.plan.edits.updates.setdefault(there.table.name, []).extend(moved)
+        elif link.through[0] == "current_locations":
+            self._move(link, mine, list(dict.fromkeys(others)))
+        else:
+            self._rename_places(link, mine, set(others), where)
+
+    def reference(self, link: Link, content: Any, where: str) -> int:
+        """The id of an entity that exists."""
+        there = target(link)
+        if not isinstance(content, dict) or not content.keys() <= {"@iot.id", "@iot.selfLink"}:
+            raise InputRefused(f'{where}: refer to a {there.name} that exists by {{"@iot.id": ...}}; none is made here')
+        identity = content.get("@iot.id")
+        if type(identity) is not int or not self.plan.knows(there, identity):
+            raise InputRefused(f"{where}: there is no {there.name} {identity!r}")
+        return identity
+
+    def _move(self, link: Link, mine: int, others: list[int]) -> None:
+        """Things stay where they are if they are there already; a move is a HistoricalLocation."""
+        for thing, places in [(mine, others)] if link.through[1] == "thing" else [(one, [mine]) for one in others]:
+            table = THING_LOCATIONS
+            query = select(table.c.location, table.c.time).where(table.c.thing == thing)
+            stays = self.writer.source.ground.connection.execute(query).all()
+            latest = max((time for _, time in stays), default=0)
+            if {place for place, time in stays if time == latest} == set(places):
+                continue
+            if places:
+                self.plan.connect(Link("Locations", "Location", True, through=_HERE), thing, places)
+            else:
+                self.plan.move(thing, [])
+
+    def _rename_places(self, link: Link, mine: int, others: set[int], where: str) -> None:
+        """Other Locations of a HistoricalLocation; or more HistoricalLocations of a Location."""
+        name, ours, theirs = link.through
+        table = HISTORICAL_LOCATION_LOCATIONS
+        connection = self.writer.source.ground.connection
+        before = set(connection.scalars(select(table.c[theirs]).where(table.c[ours] == mine)))
+        if ours == "historical_location":
+            if not others:
+                raise InputRefused(f"{where} must not be empty")
+            gone = [{ours: mine, theirs: one} for one in sorted(before - others)]
+            self.plan.edits.deletes.setdefault(name, []).extend(gone)
+        new = [{ours: mine, theirs: one} for one in sorted(others - before)]
+        self.plan.edits.rows.setdefault(name, []).extend(new)
+
+    def _check_line(self, new: Row) -> None:
+        """Results are kept in SI: a change that would tell those that are there otherwise than they were meant."""
+        kinds = [VALUE_TYPES.get(row["observation_type"]) in (NUMBER, COUNT) for row in (self.row, new)]
+        plain = [(row["factor"], row["offset"]) == (1, 0) for row in (self.row, new)]
+        alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain)
+        if alike or not any(kinds):
+            return
+        seen = self.writer.source.ground.observations.query(
+            "SELECT 1 FROM observations WHERE stream = ? LIMIT 1", [self.row["id"]]
+        )
+        if seen.num_rows:
+            why = "it has Observations in another quantity; make a new Datastream for the new one"
+            raise InputRefused(f"{self.entity.name} {self.row['id']}: {why}", status=409)
+
+
+_HERE = ("current_locations", "thing", "location")
+
+
+def _observation(
+    row: Row,
+    content: dict[str, Any],
+    replace: bool,
+    writer: Writer,
+    library: Library,
+    plan: Plan,
+    future_s: float,
+) -> pa.Table:
+    """A new version of an Observation, examined as a new one would be."""
+    links = {"Datastream": "stream", "FeatureOfInterest": "feature"}
+    new: dict[str, int | None] = {}
+    for name, column in links.items():
+        link = _OBSERVATION.link(name)
+        assert link is not None
+        given = content.pop(name, None) if name in content else {"@iot.id": row[column]}
+        if name == "FeatureOfInterest" and (given in (None, {"@iot.id": None})):
+            new[column] = None
+        else:
+            update = _Update(plan, writer, _OBSERVATION, row, {}, replace)
+            new[column] = update.reference(link, given, f"Observation/{name}")
+    kept = {"phenomenonTime", "resultTime"} if replace else {one.name for one in _OBSERVATION.fields}
+    told = {one.name: writer.value(one, row) for one in _OBSERVATION.fields if one.name in kept}
+    said = {name: value for name, value in {**told, **content}.items() if value is not None or name == "result"}
+    if "result" not in said:
+        raise InputRefused("Observation/result is missing")
+    same = "result" not in content
+    stream = int(row["stream"] if same else new["stream"] or 0)
+    batch = decode_messages([msgspec.json.encode(said)], [stream], library.now)
+    if not batch.refused:
+        batch = examine(batch, library.catalog, library.now, future_s)
+    if batch.refused:
+        raise InputRefused(NOTHING_STORED, batch.refused)
+    [amended] = batch.table.to_pylist()
+    if same:  # bit for bit as it was, in SI
+        amended |= {name: row[name] for name in ("value", "text", "json")}
+        _check_fits(row["stream"], new["stream"] or 0, library)
+    [before] = _rows("id", row["id"], library.observations, 1).to_pylist()
+    was = {"corrects": row["id"], "gone": False, **{name: before[name] for name in ("was_stream", "was_time")}}
+    return pa.Table.from_pylist([{**amended, **new, "parent": row["parent"], **was}], schema=CORRECTION)
+
+
+def _check_fits(before: int, after: int, library: Library) -> None:
+    """A result goes along to another Datastream only where it means the same there."""
+    index = library.catalog.streams
+    if any(array[before] != array[after] for array in (index.value_type, index.si_unit)):
+        raise InputRefused(f"Datastream {after} has another type or unit than {before}: send the result too")
+
+
+def _tombstones(column: str, identity: int, observations: ObservationReader) -> pa.Table:
+    rows = _rows(column, identity, observations, _MOST_TOMBSTONES + 1)
+    if rows.num_rows > _MOST_TOMBSTONES:
+        raise InputRefused(
+            f"more than {_MOST_TOMBSTONES} Observations would go with it: delete their Datastreams first", status=409
+        )
+    gone = rows.append_column("corrects", rows.column("id")).append_column("gone", pa.array([True] * rows.num_rows))
+    return gone.select(CORRECTION.names).cast(CORRECTION)
+
+
+def _rows(column: str, identity: int, observations: ObservationReader, most: int) -> pa.Table:
+    return observations.query(_ROWS.format(column, most), [identity])

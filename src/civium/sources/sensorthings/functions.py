@@ -1,0 +1,156 @@
+"""The functions of the query language, as data: what they take, what they give, and how SQL says it.
+
+The databases agree on most functions. Where DuckDB (lake) differs, ``Database`` tells it apart; where those of the
+catalogue differ from one another, ``civium.engines.catalog.dialects`` has one word for both. The functions of geometry
+are in ``geometry``: neither database knows any.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Double, Integer, String, and_, case, cast, extract, func, literal, or_
+
+from civium.core import MICROSECONDS
+from civium.engines.catalog import dialects
+
+Sql = ColumnElement[Any]
+
+
+class Database(Enum):
+    """Where an expression will run."""
+
+    CATALOGUE = "catalogue"
+    LAKE = "lake"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A compiled expression.
+
+    ``kind`` is string, number, bool, instant, date, clock, duration, null, geometry or any. ``sql`` is the value (of an
+    instant its start, with ``end`` where it is an interval). What is ``any`` holds values of several kinds in ``ways``,
+    each null where the value is of another kind. A geometry is the text of a literal, or the name of the field that
+    holds it, in ``constant`` or ``column``. ``constant`` is the value of a literal.
+    """
+
+    kind: str
+    sql: Sql
+    end: Sql | None = None
+    ways: Mapping[str, Sql] = field(default_factory=dict)
+    constant: Any = None
+    column: str = ""
+
+    @property
+    def ends(self) -> Sql:
+        return self.sql if self.end is None else self.end
+
+
+def as_kind(value: Value, kind: str) -> Sql | None:
+    """The SQL of a value seen as a kind, or None if it cannot be that."""
+    if value.kind == kind:
+        return value.sql
+    return value.ways.get(kind) if value.kind == "any" else None
+
+
+Builder = Callable[..., Sql]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """``takes`` the kinds of its arguments ("?" before one that may be left out), ``gives`` a kind."""
+
+    takes: tuple[str, ...]
+    gives: str
+    build: Builder  # (database, *arguments as SQL, or as Value where the kind is instant or geometry)
+
+
+_MOST_LETTERS = 1_000_000
+
+
+def _whole(number: Sql) -> Sql:
+    bounded: Sql = case((number < 0, 0), (number > _MOST_LETTERS, _MOST_LETTERS), else_=dialects.whole(number))
+    return bounded
+
+
+def _substring(_: Database, text: Sql, start: Sql, length: Sql | None = None) -> Sql:
+    counts = [_whole(start) + 1] if length is None else [_whole(start) + 1, _whole(length)]
+    return func.substr(text, *counts, type_=String)
+
+
+def _startswith(_: Database, text: Sql, start: Sql) -> Sql:
+    return func.substr(text, 1, func.length(start)) == start
+
+
+def _endswith(_: Database, text: Sql, end: Sql) -> Sql:
+    at = func.length(text) - func.length(end) + 1
+    return and_(at >= 1, func.substr(text, at) == end)
+
+
+def _part(name: str, pattern: str) -> Builder:
+    """A part of an instant in UTC."""
+
+    def build(database: Database, instant: Value) -> Sql:
+        if database is Database.LAKE:
+            return extract(name, instant.sql)
+        return cast(dialects.moment(pattern, instant.sql), Integer)
+
+    return build
+
+
+def _format(pattern: str) -> Builder:
+    def build(database: Database, instant: Value) -> Sql:
+        if database is Database.LAKE:
+            return func.strftime(instant.sql, pattern, type_=String)
+        return dialects.moment(pattern, instant.sql)
+
+    return build
+
+
+def _fraction(database: Database, instant: Value) -> Sql:
+    if database is Database.LAKE:
+        return (func.epoch_us(instant.sql) % MICROSECONDS) / cast(MICROSECONDS, Double)
+    return (instant.sql % MICROSECONDS) / cast(MICROSECONDS, Double)
+
+
+def _temporal(test: Callable[[Value, Value], Sql]) -> Function:
+    return Function(("instant", "instant"), "bool", lambda _, one, other: test(one, other))
+
+
+FUNCTIONS: dict[str, Function] = {
+    "substringof": Function(("string", "string"), "bool", lambda _, part, text: dialects.position(text, part) > 0),
+    "contains": Function(("string", "string"), "bool", lambda _, text, part: dialects.position(text, part) > 0),
+    "startswith": Function(("string", "string"), "bool", _startswith),
+    "endswith": Function(("string", "string"), "bool", _endswith),
+    "length": Function(("string",), "number", lambda _, text: func.length(text)),
+    "indexof": Function(("string", "string"), "number", lambda _, text, part: dialects.position(text, part) - 1),
+    "substring": Function(("string", "number", "?number"), "string", _substring),
+    "tolower": Function(("string",), "string", lambda _, text: func.lower(text)),
+    "toupper": Function(("string",), "string", lambda _, text: func.upper(text)),
+    "trim": Function(("string",), "string", lambda _, text: func.trim(text)),
+    "concat": Function(("string", "string"), "string", lambda _, one, other: cast(one, String) + cast(other, String)),
+    "round": Function(("number",), "number", lambda _, number: dialects.rounded(number)),
+    # SQLAlchemy gives SQLite a floor of its own, which fails on null.
+    "floor": Function(("number",), "number", lambda _, number: case((number.is_not(None), func.floor(number)))),
+    "ceiling": Function(("number",), "number", lambda _, number: func.ceil(number)),
+    "year": Function(("instant",), "number", _part("year", "%Y")),
+    "month": Function(("instant",), "number", _part("month", "%m")),
+    "day": Function(("instant",), "number", _part("day", "%d")),
+    "hour": Function(("instant",), "number", _part("hour", "%H")),
+    "minute": Function(("instant",), "number", _part("minute", "%M")),
+    "second": Function(("instant",), "number", _part("second", "%S")),
+    "fractionalseconds": Function(("instant",), "number", _fraction),
+    "date": Function(("instant",), "date", _format("%Y-%m-%d")),
+    "time": Function(("instant",), "clock", _format("%H:%M:%S")),
+    "totaloffsetminutes": Function(("instant",), "number", lambda _, __: literal(0)),  # all is kept in UTC
+    "before": _temporal(lambda a, b: a.ends < b.sql),
+    "after": _temporal(lambda a, b: a.sql > b.ends),
+    "meets": _temporal(lambda a, b: or_(a.ends == b.sql, b.ends == a.sql)),
+    "during": _temporal(lambda a, b: and_(a.sql >= b.sql, a.ends <= b.ends)),
+    "overlaps": _temporal(lambda a, b: and_(a.sql <= b.ends, b.sql <= a.ends)),
+    "starts": _temporal(lambda a, b: and_(a.sql == b.sql, a.ends <= b.ends)),
+    "finishes": _temporal(lambda a, b: and_(a.ends == b.ends, a.sql >= b.sql)),
+}
+# now(), mindatetime() and maxdatetime() are constants of a request: the compiler folds them.
+CONSTANTS = ("now", "mindatetime", "maxdatetime")

@@ -1,0 +1,323 @@
+"""The entities of SensorThings as data: the eight of Sensing and the three of Tasking, their fields, their links, and
+where each is kept.
+
+Most live in the catalogue; Observations live in the lake, whose columns are ``core.observations.STORED``, and Tasks on
+the record.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, FromClause, MetaData, SmallInteger, Table, Text, func, select
+from sqlalchemy import DateTime as Instant
+
+from civium.engines.catalog import tables
+
+# The lake's rows as they are now, as SQL sees them; times there are UTC without a zone.
+OBSERVATIONS = Table(
+    "observations",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("stream", BigInteger),
+    Column("time", Instant),
+    Column("until", Instant),
+    Column("made", Instant),
+    Column("value", Double),
+    Column("text", Text),
+    Column("json", Text),
+    Column("quality", SmallInteger),
+    Column("feature", BigInteger),
+    Column("params", Text),
+    Column("parent", Text),
+)
+
+# What the record's projection tells of each wish, as SQL sees it.
+TASKS = Table(
+    "commands",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("decision", Text),
+    Column("practice", Text),
+    Column("who", Text),
+    Column("actuator", BigInteger),
+    Column("created", BigInteger),
+    Column("wish", Text),
+    Column("status", Text),
+    Column("status_at", BigInteger),
+    Column("why", Text),
+    Column("history", Text),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One property of an entity.
+
+    ``kind`` is one of string, json, geometry (GeoJSON), document (text, or JSON if it looks so), unit, time [us since
+    epoch], period, instant, result, quality, valid; the last five are those of Observations. Of a Datastream's derived
+    fields, area and span, no column is kept: they come of its Observations. Of Tasking: parts (an object of columns,
+    ``PARTS``), constant (``column`` is the value itself) and tasking (the parameters that an actuator's facts allow).
+    """
+
+    name: str
+    kind: str
+    column: str
+    mandatory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A navigation property.
+
+    Exactly one way leads there: ``own`` is our column that holds the target's id; ``theirs`` is the target's column
+    that holds our id; ``through`` is a table between, with our id and the target's id in two columns.
+    """
+
+    name: str
+    target: str
+    many: bool
+    own: str = ""
+    theirs: str = ""
+    through: tuple[str, str, str] = ("", "", "")  # table, column of our id, column of the target's id
+    mandatory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One kind of entity: its singular and plural name, its table, fields and links."""
+
+    name: str
+    plural: str
+    table: Table
+    fields: tuple[Field, ...]
+    links: tuple[Link, ...]
+    derived: tuple[Field, ...] = ()
+
+    def field(self, name: str) -> Field | None:
+        return next((field for field in (*self.fields, *self.derived) if field.name == name), None)
+
+    def link(self, name: str) -> Link | None:
+        return next((link for link in self.links if link.name == name), None)
+
+
+_NAME = Field("name", "string", "name")
+_DESCRIPTION = Field("description", "string", "description")
+_PROPERTIES = Field("properties", "json", "properties", mandatory=False)
+_ENCODING = Field("encodingType", "string", "encoding_type")
+
+ENTITIES = (
+    Entity(
+        "Thing",
+        "Things",
+        tables.THINGS,
+        (_NAME, _DESCRIPTION, _PROPERTIES),
+        (
+            Link("Datastreams", "Datastream", many=True, theirs="thing"),
+            Link("Locations", "Location", many=True, through=("current_locations", "thing", "location")),
+            Link("HistoricalLocations", "HistoricalLocation", many=True, theirs="thing"),
+            Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="thing"),
+        ),
+    ),
+    Entity(
+        "Location",
+        "Locations",
+        tables.LOCATIONS,
+        (_NAME, _DESCRIPTION, _ENCODING, Field("location", "geometry", "location"), _PROPERTIES),
+        (
+            Link("Things", "Thing", many=True, through=("current_locations", "location", "thing")),
+            Link(
+                "HistoricalLocations",
+                "HistoricalLocation",
+                many=True,
+                through=("historical_location_locations", "location", "historical_location"),
+            ),
+        ),
+    ),
+    Entity(
+        "HistoricalLocation",
+        "HistoricalLocations",
+        tables.HISTORICAL_LOCATIONS,
+        (Field("time", "time", "time"),),
+        (
+            Link("Thing", "Thing", many=False, own="thing", mandatory=True),
+            Link(
+                "Locations",
+                "Location",
+                many=True,
+                through=("historical_location_locations", "historical_location", "location"),
+                mandatory=True,
+            ),
+        ),
+    ),
+    Entity(
+        "Datastream",
+        "Datastreams",
+        tables.DATASTREAMS,
+        (
+            _NAME,
+            _DESCRIPTION,
+            Field("observationType", "string", "observation_type"),
+            Field("unitOfMeasurement", "unit", "unit_name"),
+            _PROPERTIES,
+        ),
+        (
+            Link("Thing", "Thing", many=False, own="thing", mandatory=True),
+            Link("Sensor", "Sensor", many=False, own="sensor", mandatory=True),
+            Link("ObservedProperty", "ObservedProperty", many=False, own="property", mandatory=True),
+            Link("Observations", "Observation", many=True, theirs="stream"),
+        ),
+        (
+            Field("observedArea", "area", "area", mandatory=False),
+            Field("phenomenonTime", "span", "phenomenon", mandatory=False),
+            Field("resultTime", "span", "result", mandatory=False),
+        ),
+    ),
+    Entity(
+        "Sensor",
+        "Sensors",
+        tables.SENSORS,
+        (_NAME, _DESCRIPTION, _ENCODING, Field("metadata", "document", "metadata"), _PROPERTIES),
+        (Link("Datastreams", "Datastream", many=True, theirs="sensor"),),
+    ),
+    Entity(
+        "ObservedProperty",
+        "ObservedProperties",
+        tables.OBSERVED_PROPERTIES,
+        (_NAME, Field("definition", "string", "definition"), _DESCRIPTION, _PROPERTIES),
+        (Link("Datastreams", "Datastream", many=True, theirs="property"),),
+    ),
+    Entity(
+        "Observation",
+        "Observations",
+        OBSERVATIONS,
+        (
+            Field("phenomenonTime", "period", "time", mandatory=False),
+            Field("resultTime", "instant", "made", mandatory=False),
+            Field("result", "result", "value"),
+            Field("resultQuality", "quality", "quality", mandatory=False),
+            Field("validTime", "valid", "params", mandatory=False),
+            Field("parameters", "json", "params", mandatory=False),
+        ),
+        (
+            Link("Datastream", "Datastream", many=False, own="stream", mandatory=True),
+            Link("FeatureOfInterest", "FeatureOfInterest", many=False, own="feature"),
+        ),
+    ),
+    Entity(
+        "FeatureOfInterest",
+        "FeaturesOfInterest",
+        tables.FEATURES,
+        (_NAME, _DESCRIPTION, _ENCODING, Field("feature", "geometry", "feature"), _PROPERTIES),
+        (Link("Observations", "Observation", many=True, theirs="feature"),),
+    ),
+    # An actuator of the city is both: what can be asked of it, and the device that does it.
+    Entity(
+        "TaskingCapability",
+        "TaskingCapabilities",
+        tables.ACTUATORS,
+        (
+            _NAME,
+            _DESCRIPTION,
+            Field("taskingParameters", "tasking", "facts"),
+            Field("properties", "parts", "actuators", mandatory=False),
+        ),
+        (
+            Link("Thing", "Thing", many=False, own="thing", mandatory=True),
+            Link("Actuator", "Actuator", many=False, own="id", mandatory=True),
+            Link("Tasks", "Task", many=True, theirs="actuator"),
+        ),
+    ),
+    Entity(
+        "Actuator",
+        "Actuators",
+        tables.ACTUATORS,
+        (
+            _NAME,
+            _DESCRIPTION,
+            Field("encodingType", "constant", "application/json"),
+            Field("metadata", "document", "facts"),
+            Field("properties", "parts", "actuators", mandatory=False),
+        ),
+        (Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="id"),),
+    ),
+    Entity(
+        "Task",
+        "Tasks",
+        TASKS,
+        (
+            Field("creationTime", "time", "created"),
+            Field("taskingParameters", "json", "wish"),
+            Field("status", "string", "status"),
+            Field("statusTime", "time", "status_at"),
+            Field("reason", "string", "why", mandatory=False),
+            Field("history", "document", "history"),
+            Field("properties", "parts", "commands", mandatory=False),
+        ),
+        (Link("TaskingCapability", "TaskingCapability", many=False, own="actuator", mandatory=True),),
+    ),
+)
+TASKING = ("TaskingCapability", "Actuator", "Task")  # not made or changed as the others are
+BY_NAME = {entity.name: entity for entity in ENTITIES}
+BY_PLURAL = {entity.plural: entity for entity in ENTITIES}
+# The columns of a field of the kind ``parts``, by its ``column``.
+PARTS: dict[str, dict[str, str]] = {
+    name: {column: column for column in columns}
+    for name, columns in {"actuators": ("key", "kind", "protocol"), "commands": ("decision", "practice", "who")}.items()
+}
+UNIT_COLUMNS = {"name": "unit_name", "symbol": "unit_symbol", "definition": "unit_definition"}
+
+_REQUESTED = (
+    "status-codes",
+    "query-status-codes",
+    "order",
+    "expand",
+    "select",
+    "orderby",
+    "top",
+    "skip",
+    "count",
+    "filter",
+    "built-in-filter-operations",
+    "built-in-query-functions",
+    "pagination",
+)
+_TASKED = tuple(
+    f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
+    for name in ("tasking-capability", "actuator", "task", "create-tasks")
+)
+CONFORMANCE = _TASKED + tuple(
+    f"http://www.opengis.net/spec/iot_sensing/1.1/req/{name}"
+    for name in (
+        *(f"datamodel/{e.name[0].lower()}{e.name[1:]}" for e in ENTITIES if e.name not in TASKING),
+        "resource-path/resource-path-to-entities",
+        "request-data",
+        *(f"request-data/{name}" for name in _REQUESTED),
+        "create-update-delete/create-entity",
+        "create-update-delete/link-to-existing-entities",
+        "create-update-delete/deep-insert",
+        "create-update-delete/deep-insert-status-code",
+        "create-update-delete/update-entity",
+        "create-update-delete/update-entity-put",
+        "create-update-delete/delete-entity",
+        "create-update-delete/historical-location-auto-creation",
+        "create-update-delete/historical-location-manual-creation",
+        "create-observations-via-mqtt/observations-creation",
+        "batch-request/batch-request",
+        "data-array/data-array",
+    )
+)
+
+
+def target(link: Link) -> Entity:
+    """The entity that a link leads to."""
+    return BY_NAME[link.target]
+
+
+def between(name: str) -> FromClause:
+    """The table between two entities; a thing's ``current_locations`` are those of its latest time."""
+    if name != "current_locations":
+        return tables.METADATA.tables[name].alias()
+    ours = tables.THING_LOCATIONS.alias()
+    others = tables.THING_LOCATIONS.alias()
+    latest: Any = select(func.max(others.c.time)).where(others.c.thing == ours.c.thing).scalar_subquery()
+    return select(ours.c.thing, ours.c.location).where(ours.c.time == latest).subquery()

@@ -1,0 +1,389 @@
+"""What the names of a query mean in SQL: fields and links of the catalogue, and of the lake of observations."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    FromClause,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy import DateTime as Instant
+from sqlalchemy import literal_column as raw
+
+from civium.core import InputRefused
+from civium.engines.catalog import Catalog, dialects
+from civium.engines.catalog.dialects import among_ids, json_ways
+from civium.sources.sensorthings.functions import Database, Sql, Value
+from civium.sources.sensorthings.geometry import Geometries, geometries, present
+from civium.sources.sensorthings.lake import Units, among, calculable, json_value, lake_text, utc
+from civium.sources.sensorthings.model import (
+    BY_NAME,
+    OBSERVATIONS,
+    PARTS,
+    TASKS,
+    UNIT_COLUMNS,
+    Entity,
+    Field,
+    Link,
+    between,
+    target,
+)
+from civium.sources.sensorthings.moment import Moment, ObservationReader, area_of
+from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
+from civium.sources.sensorthings.tree import Path, path_text
+
+_LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
+_ARROW = {"number": pa.float64(), "string": pa.string(), "bool": pa.bool_(), "instant": pa.timestamp("us")}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What names are looked up in: the catalogue in one snapshot, the lake, and what is live; ``now`` [us since epoch].
+
+    ``newest`` is the highest id of a stream that this process knows of: what has come since is not read.
+    """
+
+    catalog: Catalog
+    connection: Connection
+    observations: ObservationReader
+    moment: Moment
+    now: int
+    newest: int
+    record: Callable[[], Connection] | None = None  # where Tasks are; opened when it is asked
+
+    def geometries(self, entity: Entity, column: str) -> Geometries:
+        """The geometries of a field, by id; None where there is none."""
+        if column != "area":
+            return geometries(self.catalog, self.connection, entity.table, column)
+        streams = np.flatnonzero(self.catalog.streams.exists)
+        found = np.full(len(self.catalog.streams.exists), None, dtype=object)
+        features = self.geometries(BY_NAME["FeatureOfInterest"], "feature")
+        for stream, ids in zip(streams.tolist(), self.moment.features(streams), strict=True):
+            if len(ids):
+                found[stream] = area_of(ids, features)
+        return found
+
+
+class Scope(ABC):
+    """What the names of a query mean: the entity, and the SQL row that stands for it."""
+
+    database: Database
+
+    def __init__(self, entity: Entity, row: FromClause, ground: Ground) -> None:
+        self.entity, self.row, self.ground = entity, row, ground
+
+    def linked(self, names: tuple[str, ...]) -> Link | None:
+        """The link that a path follows first, unless it stays with this entity."""
+        link = self.entity.link(names[0])
+        # The id behind a link to one is our own column.
+        here = link is not None and not link.many and names[1:] in (("id",), ("@iot.id",))
+        return None if here else link
+
+    @abstractmethod
+    def some(self, link: Link, condition: Callable[["Scope"], Sql]) -> Sql:
+        """That some entity behind a link meets a condition."""
+
+    @abstractmethod
+    def behind(self, link: Link, value: Callable[["Scope"], Value]) -> Value:
+        """A value of the one entity that a link leads to."""
+
+    @abstractmethod
+    def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
+        """A field of this entity, or what is inside it; None if there is no such thing."""
+
+    def value(self, path: Path) -> Value:
+        """The value that a path within this entity leads to."""
+        first, *rest = path.names
+        if first in ("id", "@iot.id") and not rest:
+            return Value("number", self.row.c.id)
+        link = self.entity.link(first)
+        if link is not None and link.own:
+            return Value("number", self.row.c[link.own])
+        field = self.entity.field(first)
+        found = self.field(field, tuple(rest)) if field else None
+        if found is None:
+            raise InputRefused(
+                f"unknown property '{path_text(path.names)}' of {self.entity.name} at position {path.at}"
+            )
+        return found
+
+
+class CatalogueScope(Scope):
+    """Rows of the catalogue."""
+
+    database = Database.CATALOGUE
+
+    def __init__(self, entity: Entity, row: FromClause, ground: Ground) -> None:
+        super().__init__(entity, row, ground)
+        self._whole = row
+        self._calculated: dict[str, Sql] = {}
+
+    @property
+    def connection(self) -> Connection:
+        """Where the rows are."""
+        return self.ground.connection
+
+    @property
+    def whole(self) -> FromClause:
+        """The rows, beside what was calculated for them."""
+        return self._whole
+
+    def calculated(self, name: str, values: Callable[[], dict[int, Any]], kind: Any, by: str = "id") -> Sql:
+        """A column whose values, by id or another column, its database cannot calculate; null if there is none."""
+        if name not in self._calculated:
+            text = cast(literal(msgspec.json.encode({str(k): v for k, v in values().items()}).decode(), Text()), Text)
+            if self.connection.dialect.name == "postgresql":
+                listed: Any = func.json_each_text(cast(text, JSON)).table_valued("key", "value")
+            else:
+                listed = func.json_each(text).table_valued("key", "value")
+            beside = select(
+                cast(listed.c.key, BigInteger).label("id"), cast(listed.c.value, kind).label("v")
+            ).subquery()
+            self._whole = self._whole.outerjoin(beside, beside.c.id == self.row.c[by])
+            self._calculated[name] = beside.c.v
+        return self._calculated[name]
+
+    def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
+        there = target(link)
+        if there.table is OBSERVATIONS:
+            return among_ids(self.row.c.id, self._observed(link, condition))
+        if there.table is TASKS:
+            tasks = RecordScope(there, TASKS, self.ground)
+            statement = select(TASKS.c[link.theirs]).distinct().select_from(tasks.whole).where(condition(tasks))
+            return among_ids(self.row.c.id, [int(one) for one in tasks.connection.scalars(statement)])
+        scope = CatalogueScope(there, there.table.alias(), self.ground)
+        row, met = scope.row, condition(scope)
+        if link.own:
+            return self.row.c[link.own].in_(select(row.c.id).select_from(scope.whole).where(met))
+        if link.theirs:
+            return self.row.c.id.in_(select(row.c[link.theirs]).select_from(scope.whole).where(met))
+        name, ours, theirs = link.through
+        way = between(name)
+        joined = scope.whole.join(way, row.c.id == way.c[theirs])
+        return self.row.c.id.in_(select(way.c[ours]).select_from(joined).where(met))
+
+    def _observed(self, link: Link, condition: Callable[[Scope], Sql]) -> list[int]:
+        """The ids of our entities with Observations that meet a condition: those are in the other database."""
+        scope = ObservationScope(target(link), self.ground)
+        column = OBSERVATIONS.c[link.theirs]
+        statement = select(column).distinct().where(column.is_not(None), condition(scope), scope.known)
+        table = self.ground.observations.query(*lake_text(statement), scope.tables)
+        ids: list[int] = sorted(table.column(0).to_pylist())
+        return ids
+
+    def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
+        there = target(link)
+        scope = CatalogueScope(there, there.table.alias(), self.ground)
+        inner = value(scope)
+
+        def of(sql: Sql) -> Sql:
+            found = select(sql).select_from(scope.whole).where(scope.row.c.id == self.row.c[link.own])
+            return found.correlate(self.row).scalar_subquery()
+
+        end = None if inner.end is None else of(inner.end)
+        return Value(inner.kind, of(inner.sql), end, {kind: of(sql) for kind, sql in inner.ways.items()})
+
+    def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
+        match field.kind:
+            case "unit":
+                column = UNIT_COLUMNS.get(keys[0]) if len(keys) == 1 else None
+                return Value("string", self.row.c[column]) if column else None
+            case "parts":
+                column = PARTS[field.column].get(keys[0]) if len(keys) == 1 else None
+                return Value("string", self.row.c[column]) if column else None
+            case "constant" if not keys:
+                return Value("string", dialects.constant(field.column))
+            case "area" if keys == ("type",):
+                return Value("string", self.calculated("area type", self._area_types, Text()))
+            case "json" | "geometry" if keys:
+                indexed = any(key[:1] == "[" for key in keys)
+                if indexed and self.connection.dialect.name == "postgresql":
+                    raise InputRefused("a catalogue in PostgreSQL cannot look into an array: name a key", status=501)
+                value, ways = json_ways(self.row.c[field.column], keys)
+                return Value("any", value, ways=ways)
+            case "geometry" | "area" if not keys:
+                return Value("geometry", null(), column=field.column)
+            case "span" if not keys:
+                return self._span(field.column)
+            case "string" | "document" if not keys:
+                return Value("string", self.row.c[field.column])
+            case "time" if not keys:
+                return Value("instant", self.row.c[field.column])
+        return None
+
+    def _area_types(self) -> dict[int, Any]:
+        """Point or Polygon, for the Datastreams that have an area."""
+        shapes = self.ground.geometries(self.entity, "area")
+        return {identity: shapes[identity].geom_type for identity in present(shapes)}
+
+    def _span(self, which: str) -> Value:
+        """From when to when the Observations of a Datastream are, or were made."""
+        streams = np.flatnonzero(self.ground.catalog.streams.exists)
+        spans = self.ground.moment.spans(streams)
+        some = spans.counts > 0
+        ends = (spans.first, spans.last) if which == "phenomenon" else (spans.made_first, spans.made_last)
+
+        def column(name: str, values: NDArray[np.int64]) -> Sql:
+            told = dict(zip(streams[some].tolist(), values[some].tolist(), strict=True))
+            return self.calculated(name, lambda: told, BigInteger)
+
+        return Value("instant", column(f"{which} start", ends[0]), end=column(f"{which} end", ends[1]))
+
+
+class RecordScope(CatalogueScope):
+    """Rows of the record, which is a database of its own: what is linked to them is fetched from the catalogue."""
+
+    @property
+    def connection(self) -> Connection:
+        if self.ground.record is None:
+            raise InputRefused("there is no record here to read Tasks from", status=501)
+        return self.ground.record()
+
+    def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
+        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        met = condition(scope)
+        with calculable():
+            found = self.ground.connection.scalars(select(scope.row.c.id).select_from(scope.whole).where(met)).all()
+        return among_ids(self.row.c[link.own], [int(one) for one in found])
+
+    def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
+        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        inner = value(scope)
+        if inner.kind not in ("number", "string", "bool", "instant", "any") or inner.end is not None:
+            raise InputRefused(f"a {inner.kind} of {link.name} cannot be calculated with", status=501)
+        kinds = {"number": Double, "string": Text, "bool": Boolean, "instant": BigInteger}
+
+        def of(sql: Sql, kind: str) -> Sql:
+            def values() -> dict[int, Any]:
+                rows = self.ground.connection.execute(select(scope.row.c.id, sql).select_from(scope.whole))
+                return {row[0]: row[1] for row in rows if row[1] is not None}
+
+            with calculable():
+                return self.calculated(f"{link.name} {sql}", values, kinds[kind], link.own)
+
+        if inner.kind == "any":
+            ways = {kind: of(sql, kind) for kind, sql in inner.ways.items()}
+            return Value("any", func.coalesce(*(cast(way, String) for way in ways.values())), ways=ways)
+        return Value(inner.kind, of(inner.sql, inner.kind))
+
+
+class ObservationScope(Scope):
+    """Rows of the lake, of some streams or any; ``tables`` are what a query must be given beside the lake."""
+
+    database = Database.LAKE
+
+    def __init__(self, entity: Entity, ground: Ground, streams: NDArray[np.int64] | None = None) -> None:
+        super().__init__(entity, OBSERVATIONS, ground)
+        self.streams = streams
+        self._units = Units(ground.catalog, streams)
+        self.tables: dict[str, pa.Table] = {}
+
+    @property
+    def known(self) -> Sql:
+        """That this process knows the stream: one that came while it was reading comes with the next answer."""
+        return self.row.c.stream <= raw(str(self.ground.newest))
+
+    def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
+        """Here linked entities are in the other database: their ids are fetched first."""
+        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        met = condition(scope)
+        query = select(scope.row.c.id).select_from(scope.whole).where(met)
+        with calculable():
+            ids = np.array(self.ground.connection.scalars(query).all(), np.int64)
+        return self.row.c[link.own].in_(among(ids))
+
+    def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
+        """The values are fetched too, and looked up by id."""
+        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        inner = value(scope)
+        lanes = dict(inner.ways) if inner.kind == "any" else {inner.kind: inner.sql}
+        if inner.kind not in (*_LANES, "any"):
+            raise InputRefused(f"a {inner.kind} of {link.name} cannot be calculated with", status=501)
+        if inner.end is not None:
+            lanes["end"] = inner.end
+        statement = select(scope.row.c.id, *(sql.label(name) for name, sql in lanes.items())).select_from(scope.whole)
+        if link.own == "stream" and self.streams is not None:
+            statement = statement.where(among_ids(scope.row.c.id, self.streams.tolist()))
+        name = f"linked_{len(self.tables)}"
+        self.tables[name] = self._fetch(statement, list(lanes))
+        columns: list[Any] = [Column(lane, _LANES["instant" if lane == "end" else lane]) for lane in lanes]
+        there = Table(name, MetaData(), Column("id", BigInteger), *columns)
+
+        def of(lane: str) -> Sql:
+            return select(there.c[lane]).where(there.c.id == self.row.c[link.own]).scalar_subquery()
+
+        if inner.kind == "any":
+            ways = {lane: of(lane) for lane in lanes}
+            return Value("any", func.coalesce(*(cast(way, String) for way in ways.values())), ways=ways)
+        return Value(inner.kind, of(inner.kind), end=of("end") if "end" in lanes else None)
+
+    def _fetch(self, statement: Select[Any], lanes: list[str]) -> pa.Table:
+        with calculable():
+            rows = self.ground.connection.execute(statement).all()
+        columns = {"id": pa.array([row[0] for row in rows], pa.int64())}
+        for place, lane in enumerate(lanes, 1):
+            kind = _ARROW["instant" if lane == "end" else lane]
+            values = [row[place] for row in rows]
+            if lane == "bool":
+                values = [None if value is None else bool(value) for value in values]
+            columns[lane] = (
+                pa.array(values, pa.int64()).cast(kind)
+                if "instant" in lane or lane == "end"
+                else pa.array(values, kind)
+            )
+        return pa.table(columns)
+
+    def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
+        c = self.row.c
+        match field.kind:
+            case "period" if not keys:
+                return Value("instant", c.time, end=func.coalesce(c.until, c.time))
+            case "instant" if not keys:
+                return Value("instant", c.made)
+            case "valid" if not keys:
+                return self._valid()
+            case "quality":
+                kept = json_value(c.params, (QUALITY, *keys))
+                if keys:
+                    return kept
+                judged = func.coalesce(cast(c.quality, Double), kept.ways["number"])
+                told = func.coalesce(cast(c.quality, String), kept.sql)
+                return Value("any", told, ways={**kept.ways, "number": judged})
+            case "json" if keys:
+                return json_value(c.params, keys)
+            case "result" if keys:
+                return json_value(c.json, keys)
+            case "result":
+                number = self._units.given(c.value, c.stream)
+                truth = case((c.json == raw("'true'"), raw("true")), (c.json == raw("'false'"), raw("false")))
+                ways = {"number": case((c.json.is_(None), number)), "string": c.text, "bool": truth}
+                return Value("any", func.coalesce(cast(c.value, String), c.text, c.json), ways=ways)
+        return None
+
+    def _valid(self) -> Value:
+        """The interval is kept as the text that was given, after it was found to be one."""
+        text = json_value(self.row.c.params, (VALID_TIME,)).ways["string"]
+        start, end = (utc(func.split_part(text, "/", place, type_=String)) for place in (1, 2))
+        return Value("instant", start, end=func.coalesce(end, start))

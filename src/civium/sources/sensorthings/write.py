@@ -1,0 +1,399 @@
+"""Plans what a POST of SensorThings creates: entities with all that is nested in them, as rows for the catalogue.
+
+Planning changes nothing: the rows become one catalogue change, the Observations one batch after it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from civium.core import Access, InputRefused, RowRefusal
+from civium.engines.catalog import COUNT, NUMBER, Catalog
+from civium.engines.catalog.streams import VALUE_TYPES
+from civium.engines.catalog.tables import HISTORICAL_LOCATIONS, THING_LOCATIONS
+from civium.sources.batch import Batch
+from civium.sources.changes import Edits, Rows
+from civium.sources.geojson import check_geojson, middle
+from civium.sources.instants import read_instant
+from civium.sources.sensorthings.body import decode_body
+from civium.sources.sensorthings.model import (
+    BY_NAME,
+    BY_PLURAL,
+    OBSERVATIONS,
+    TASKING,
+    UNIT_COLUMNS,
+    Entity,
+    Field,
+    Link,
+    target,
+)
+from civium.sources.sensorthings.observations import decode_messages
+from civium.sources.units import to_si
+
+_DEEPEST = 8
+_KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream"}
+# What GET tells of a Datastream and a client may send back: it is derived from the Observations.
+_DERIVED: dict[str, set[str]] = {"Datastream": {"observedArea", "phenomenonTime", "resultTime"}}
+_PATH = re.compile(r"(?:([A-Za-z]+)\((\d{1,18})\)/)?([A-Za-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What a POST makes: ``edits`` of the catalogue, then ``observations`` (None if there are none).
+
+    ``entity`` and ``id`` are what was posted; the log gives an Observation its id, so that ``id`` is None.
+    """
+
+    entity: Entity
+    id: int | None
+    edits: Edits
+    observations: Batch | None
+
+    @property
+    def rows(self) -> Rows:
+        """The new rows of the catalogue."""
+        return self.edits.rows
+
+
+def plan_create(path: str, body: bytes, catalog: Catalog, now: int) -> Creation:
+    """Plan the creation of ``body`` (JSON) at ``path``, such as ``Things(1)/Datastreams``; ``now`` [us since epoch].
+
+    Raises ``InputRefused``: 400 with the place in the body and why, 404 for a path that leads nowhere, 409 for a key
+    that is taken.
+    """
+    entity, link, parent = _place(path, catalog)
+    content = decode_body(body)
+    plan = Plan(catalog, now)
+    if entity.table is OBSERVATIONS:
+        plan.observation(content, _given(entity, link, parent), entity.name)
+        identity = None
+    else:
+        identity = plan.create(entity, content, _given(entity, link, parent), entity.name)
+        if link is not None and link.through[0]:
+            plan.connect(link, parent, [identity])
+    plan.check_keys()
+    return Creation(entity, identity, plan.edits, plan.batch())
+
+
+def _place(path: str, catalog: Catalog) -> tuple[Entity, Link | None, int]:
+    match = _PATH.fullmatch(path.strip("/"))
+    if match is None:
+        raise InputRefused(f"nothing can be created at '{path[:60]}'", status=404)
+    plural, identity, name = match[1], int(match[2] or 0), match[3]
+    if plural is None:
+        if name not in BY_PLURAL:
+            raise InputRefused(f"there are no '{name}'; there are {', '.join(BY_PLURAL)}", status=404)
+        return BY_PLURAL[name], None, 0
+    parent = BY_PLURAL.get(plural)
+    link = parent.link(name) if parent else None
+    if parent is None or link is None or not link.many or parent.table is OBSERVATIONS:
+        raise InputRefused(f"nothing can be created at '{path[:60]}'", status=404)
+    if not there_is(catalog, parent, identity):
+        raise InputRefused(f"there is no {parent.name} {identity}", status=404)
+    return target(link), link, identity
+
+
+def _given(entity: Entity, link: Link | None, parent: int) -> dict[str, int]:
+    """The links of a new entity that the path says."""
+    back = next((own for own in entity.links if link and own.own and own.own == link.theirs), None)
+    return {back.name: parent} if back else {}
+
+
+def there_is(catalog: Catalog, entity: Entity, identity: int) -> bool:
+    """Whether an entity of the catalogue exists now."""
+    if not 0 < identity < catalog.next_id(entity.table.name):
+        return False
+    return not catalog.last(entity.table.name, [identity])[identity]["gone"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one request makes and changes, as it is put together; ``now`` [us since epoch]."""
+
+    catalog: Catalog
+    now: int
+    edits: Edits = field(default_factory=Edits)
+    bodies: list[bytes] = field(default_factory=list)
+    streams: list[int] = field(default_factory=list)
+
+    def create(self, entity: Entity, content: Any, given: Mapping[str, int], at: str) -> int:
+        """Plan one entity with what is nested in it; ``at`` says where it stands in the body."""
+        if not isinstance(content, dict):
+            raise InputRefused(f"{at} must be an object")
+        if entity.name in TASKING:
+            raise InputRefused(f"{at}: {entity.plural} are not made here; actuators come with POST /api/register")
+        if at.count("/") >= _DEEPEST:
+            raise InputRefused(f"{at} is nested too deeply")
+        self.check_names(entity, content, at)
+        row: dict[str, Any] = {}
+        for one in entity.fields:
+            row.update(self.field(entity, one, content, at))
+        for link in entity.links:
+            if link.own:
+                row[link.own] = self._linked(link, content, given, at)
+        identity = self._add(entity, row, content, at)
+        for link in entity.links:
+            if link.many and link.name in content:
+                self._nested(entity, identity, link, content[link.name], f"{at}/{link.name}")
+        if entity.name == "HistoricalLocation":
+            if not content.get("Locations"):
+                raise InputRefused(f"{at} needs Locations")
+            self._move_to(row["thing"], identity, row["time"])
+        return identity
+
+    def observation(self, content: Any, given: Mapping[str, int], at: str) -> None:
+        """Plan one Observation, whose Datastream and FeatureOfInterest may be new."""
+        if not isinstance(content, dict):
+            raise InputRefused(f"{at} must be an object")
+        entity = BY_NAME["Observation"]
+        links = {link.name: self._linked(link, content, given, at) for link in entity.links}
+        plain = {name: value for name, value in content.items() if name not in links}
+        if links["FeatureOfInterest"] is not None:
+            plain["FeatureOfInterest"] = {"@iot.id": links["FeatureOfInterest"]}
+        self.bodies.append(msgspec.json.encode(plain))
+        self.streams.append(links["Datastream"] or 0)
+
+    def batch(self) -> Batch | None:
+        """The Observations; raises ``InputRefused`` if one of them is wrong."""
+        if not self.bodies:
+            return None
+        batch = decode_messages(self.bodies, self.streams, self.now)
+        if batch.refused:
+            raise InputRefused("nothing was created", tuple(RowRefusal(r.row, r.why) for r in batch.refused))
+        return batch
+
+    def connect(self, link: Link, ours: int, others: list[int]) -> None:
+        """Rows between two entities; a thing that gets a new Location also gets a history of it."""
+        table, our_column, their_column = link.through
+        if table == "current_locations":
+            for thing, places in [(ours, others)] if our_column == "thing" else [(thing, [ours]) for thing in others]:
+                time = self.move(thing, places)
+                history = self._next("historical_locations")
+                self._rows("historical_locations").append({"id": history, "thing": thing, "time": time})
+                kept = [{"historical_location": history, "location": place} for place in places]
+                self._rows("historical_location_locations").extend(kept)
+        else:
+            self._rows(table).extend({our_column: ours, their_column: other} for other in others)
+
+    def move(self, thing: int, places: list[int], time: int | None = None) -> int:
+        """Let a thing be at some Locations and at no other, since ``time`` or now; returns since when."""
+        table = THING_LOCATIONS
+        with self.catalog.engine.connect() as connection:
+            before = connection.execute(
+                select(table.c.thing, table.c.time, table.c.location).where(table.c.thing == thing)
+            )
+            stays = [dict(row) for row in before.mappings()]
+        planned = [row for row in self._rows("thing_locations") if row["thing"] == thing]
+        if time is None:  # the latest Locations are the current ones
+            time = max(self.now, 1 + max((row["time"] for row in (*stays, *planned)), default=0))
+        self.edits.rows["thing_locations"] = [r for r in self._rows("thing_locations") if r["thing"] != thing]
+        new = [{"thing": thing, "location": place, "time": time} for place in dict.fromkeys(places)]
+        gone = self.edits.deletes.setdefault("thing_locations", [])
+        gone += [row for row in stays if row not in new and row not in gone]
+        self._rows("thing_locations").extend(row for row in new if row not in stays)
+        return time
+
+    def check_keys(self) -> None:
+        """Refuse a key that something else has: it is the address by which its owner knows it."""
+        self._add_features()
+        for table in _KEYED:
+            keys = [row["key"] for row in self._rows(table)]
+            taken = set(self.catalog.ids_by_key(table, keys)) | {key for key in keys if keys.count(key) > 1}
+            if taken:
+                raise InputRefused(f"the key '{min(taken)}' is taken", status=409)
+        self.edits.rows = {table: rows for table, rows in self.edits.rows.items() if rows}
+        self.edits.deletes = {table: rows for table, rows in self.edits.deletes.items() if rows}
+
+    def _add_features(self) -> None:
+        """A Location at which a Thing is has a FeatureOfInterest, for the Observations there that name none.
+
+        One for each Location, and another when the Location itself is changed: what was observed before stays where it
+        was.
+        """
+        new = {row["id"]: row for row in self._rows("locations")}
+        altered = {row["id"]: row for row in self.edits.updates.get("locations", ())}
+        wanted = {row["location"] for row in self._rows("thing_locations")} | altered.keys()
+        known = self.catalog.last("locations", sorted(wanted - new.keys()))
+        occupied = {row["location"] for row in self._rows("thing_locations")}
+        for place in sorted(wanted):
+            row = new.get(place) or {**known[place], **altered.get(place, {})}
+            moved = "location" in altered.get(place, {})
+            if (place in occupied and row.get("feature") is None) or (moved and row["feature"] is not None):
+                feature = self._next("features")
+                told = {name: row[name] for name in ("name", "description", "encoding_type")}
+                self._rows("features").append({"id": feature, **told, "feature": row["location"]})
+                if place in new:
+                    row["feature"] = feature
+                elif place in altered:
+                    altered[place]["feature"] = feature
+                else:
+                    self.edits.updates.setdefault("locations", []).append({"id": place, "feature": feature})
+
+    def check_names(self, entity: Entity, content: Mapping[str, Any], at: str) -> None:
+        known = {one.name for one in entity.fields} | {link.name for link in entity.links}
+        known |= _DERIVED.get(entity.name, set())
+        for name in content:
+            if name not in known and not name.endswith(("@iot.navigationLink", "@iot.selfLink", "@iot.count")):
+                raise InputRefused(f"{at} has no property '{name[:60]}'; it may have {', '.join(sorted(known))}")
+
+    def field(self, entity: Entity, one: Field, content: Mapping[str, Any], at: str) -> dict[str, Any]:
+        value = content.get(one.name)
+        where = f"{at}/{one.name}"
+        if value is None:
+            if one.mandatory and one.kind != "unit":
+                raise InputRefused(f"{where} is missing")
+            if one.kind == "unit":
+                raise InputRefused(f"{where} is missing; for no unit send null in its name, symbol and definition")
+            return {one.column: "{}"}
+        match one.kind:
+            case "string":
+                return {one.column: _text(value, where)}
+            case "json":
+                if not isinstance(value, dict):
+                    raise InputRefused(f"{where} must be an object")
+                return {one.column: _json(value)}
+            case "document":
+                return {one.column: value if isinstance(value, str) else _json(value)}
+            case "time":
+                try:
+                    return {one.column: read_instant(_text(value, where))}
+                except ValueError as error:
+                    raise InputRefused(f"{where}: {error}") from None
+            case "geometry":
+                return self._geometry(entity, one, content, where)
+        return _unit(content, where)
+
+    def _geometry(self, entity: Entity, one: Field, content: Mapping[str, Any], where: str) -> dict[str, Any]:
+        value = content[one.name]
+        row: dict[str, Any] = {one.column: _json(value)}
+        if "geo+json" in str(content.get("encodingType")):
+            try:
+                check_geojson(value)
+                point = middle(value)
+            except ValueError as error:
+                raise InputRefused(f"{where}: {error}") from None
+            if point and "lon" in entity.table.c:
+                row["lon"], row["lat"] = point
+        return row
+
+    def _linked(self, link: Link, content: Mapping[str, Any], given: Mapping[str, int], at: str) -> int | None:
+        """The id behind a link to one: said by the path, referred to, or created."""
+        where = f"{at}/{link.name}"
+        if link.name in given:
+            if link.name in content and content[link.name] != {"@iot.id": given[link.name]}:
+                raise InputRefused(f"{where} is said by the path already")
+            return given[link.name]
+        if content.get(link.name) is None:
+            if link.mandatory:
+                raise InputRefused(f'{where} is missing; refer to one by {{"@iot.id": ...}} or describe a new one')
+            return None
+        return self._refer_or_create(link, content[link.name], {}, where)
+
+    def _refer_or_create(self, link: Link, content: Any, given: Mapping[str, int], where: str) -> int:
+        there = target(link)
+        if not isinstance(content, dict) or "@iot.id" not in content:
+            return self.create(there, content, given, where)
+        identity = content["@iot.id"]
+        if type(identity) is not int or not self.knows(there, identity):
+            raise InputRefused(f"{where}: there is no {there.name} {identity!r}")
+        return int(identity)
+
+    def knows(self, entity: Entity, identity: int) -> bool:
+        """Whether an entity exists, or is about to."""
+        planned = any(row["id"] == identity for row in self.edits.rows.get(entity.table.name, ()))
+        return planned or there_is(self.catalog, entity, identity)
+
+    def _nested(self, entity: Entity, identity: int, link: Link, content: Any, where: str) -> None:
+        if not isinstance(content, list):
+            raise InputRefused(f"{where} must be a list")
+        there = target(link)
+        places = [f"{where}[{position}]" for position in range(len(content))]
+        if link.theirs:
+            given = _given(there, link, identity)
+            for one, place in zip(content, places, strict=True):
+                if isinstance(one, dict) and "@iot.id" in one:
+                    raise InputRefused(f"{place}: an existing {there.name} cannot move to a new {entity.name}")
+                if there.table is OBSERVATIONS:
+                    self.observation(one, given, place)
+                else:
+                    self.create(there, one, given, place)
+            return
+        others = [self._refer_or_create(link, one, {}, place) for one, place in zip(content, places, strict=True)]
+        if others:
+            self.connect(link, identity, others)
+
+    def _add(self, entity: Entity, row: dict[str, Any], content: Mapping[str, Any], at: str) -> int:
+        table = entity.table.name
+        identity = self._next(table)
+        properties = content.get("properties") or {}
+        if table in _KEYED:
+            row["key"] = _text(properties.get("key", f"{_KEYED[table]}/{identity}"), f"{at}/properties/key")
+        if table == "things":
+            row["kind"] = _text(properties.get("kind", ""), f"{at}/properties/kind")
+        if table == "datastreams":
+            row.update(terms(properties, at))
+        self._rows(table).append({"id": identity, **row})
+        return identity
+
+    def _move_to(self, thing: int, history: int, time: int) -> None:
+        """A HistoricalLocation later than all others of its Thing says where the Thing is now (OGC 18-088, 8.2.3)."""
+        table = HISTORICAL_LOCATIONS
+        with self.catalog.engine.connect() as connection:
+            last = connection.scalar(select(func.max(table.c.time)).where(table.c.thing == thing))
+        planned = [r["time"] for r in self._rows("historical_locations") if r["thing"] == thing and r["id"] != history]
+        if time > max([last or 0, *planned]):
+            links = self._rows("historical_location_locations")
+            self.move(thing, [row["location"] for row in links if row["historical_location"] == history], time)
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        return self.edits.rows.setdefault(table, [])
+
+    def _next(self, table: str) -> int:
+        return self.catalog.next_id(table) + len(self._rows(table))
+
+
+def _unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The columns of a Datastream that come of its unit and observation type."""
+    unit = content["unitOfMeasurement"]
+    if not isinstance(unit, dict) or not unit.keys() <= UNIT_COLUMNS.keys():
+        raise InputRefused(f"{where} must be an object of name, symbol and definition")
+    for name in unit:
+        if unit[name] is not None:
+            _text(unit[name], f"{where}/{name}")
+    kind = VALUE_TYPES.get(str(content.get("observationType")))
+    if kind is None:
+        raise InputRefused(f"{where.rpartition('/')[0]}/observationType must be one of {', '.join(VALUE_TYPES)}")
+    row: dict[str, Any] = {column: unit.get(name) for name, column in UNIT_COLUMNS.items()}
+    if kind in (NUMBER, COUNT):
+        try:
+            si = to_si(unit.get("symbol"), unit.get("name"))
+        except InputRefused as error:
+            raise InputRefused(f"{where}: {error.why}") from None
+        row |= {"si_unit": si.si_unit, "factor": si.factor, "offset": si.offset}
+    return row
+
+
+def terms(properties: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """Who may read a Datastream, and whether its results may be missing: said in its properties."""
+    access = properties.get("access", str(Access.OPEN))
+    if access not in list(Access):
+        raise InputRefused(f"{at}/properties/access must be one of {', '.join(Access)}")
+    flags = {name: properties.get(name, False) for name in ("personal", "nan_allowed")}
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InputRefused(f"{at}/properties/{name} must be true or false")
+    return {"access": access, **flags}
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputRefused(f"{where} must be a text")
+    return value
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
