@@ -1,0 +1,1 @@
+"""The guard, the outbox and one file per actuator protocol."""

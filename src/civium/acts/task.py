@@ -1,0 +1,43 @@
+"""The task: one admitted command on its way to a device."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from civium.core import to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """``id`` makes a repeat harmless: a device ignores a task that it has seen. ``until`` [us since epoch]."""
+
+    id: str
+    decision: str
+    actuator: int
+    address: str
+    value: float | str
+    until: int
+
+    def encode(self) -> bytes:
+        """What the device reads (JSON); ``taskingParameters`` as a client of the standard looks for them."""
+        until = to_datetime(self.until).isoformat()
+        return msgspec.json.encode(
+            {
+                "id": self.id,
+                "decision": self.decision,
+                "value": self.value,
+                "until": until,
+                "taskingParameters": {"value": self.value, "until": until},
+            }
+        )
+
+
+class Sender(Protocol):
+    """Speaks one actuator protocol."""
+
+    async def send(self, tasks: list[Task]) -> list[str | None]:
+        """Hand tasks over; for each None, or why it could not be handed over."""
+        ...
+
+    async def close(self) -> None: ...
