@@ -1,0 +1,1 @@
+"""What a practice is worth: scenarios, baselines and scores. See ``score``."""

@@ -1,0 +1,50 @@
+"""The score: one line of a benchmark's table, ours beside the baseline of the same run and the published figure.
+
+A practice's ``bench.py`` defines ``def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a bench is run.
+
+    ``data`` is the folder of recorded data (CIVIUM_BENCH_DATA) or None; ``seeds`` the random seeds, empty for the
+    bench's own; ``scenarios`` extra inputs named by the user (nets, weather files), run instead of the built-in ones
+    when given; ``smoke`` asks for the smallest run that still proves that the bench works.
+    """
+
+    data: Path | None
+    seeds: tuple[int, ...]
+    scenarios: tuple[Path, ...] = ()
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Ours and the baseline of this run; ``published`` is quoted from its ``source``; ``floor`` is what CI holds."""
+
+    scenario: str
+    metric: str
+    unit: str
+    ours: float
+    baseline: float
+    better: Literal["lower", "higher"]
+    published: float | None = None
+    source: str = ""
+    floor: float | None = None
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether ours keeps the floor (true when there is none; NaN never holds)."""
+        if self.floor is None:
+            return True
+        return self.ours <= self.floor if self.better == "lower" else self.ours >= self.floor
+
+
+BenchFunction = Callable[[Settings, Callable[[str], None]], Iterator[Score]]

@@ -1,0 +1,84 @@
+"""The bench measures what it says it measures."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from civium.bench.score import Settings
+from civium.practices.signal_control import bench as module
+from civium.practices.signal_control.episode import read_delays
+from civium.practices.signal_control.scenario import named, read_scenario, seconds, without_writers
+
+
+def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:
+    trips = tmp_path / "trips.xml"
+    trips.write_text(
+        "<tripinfos>"
+        '<tripinfo id="a" timeLoss="10.5" departDelay="2.5" arrival="90"/>'
+        '<tripinfo id="b" timeLoss="4" departDelay="0" arrival="-1"/>'
+        '<tripinfo id="c" timeLoss="-1" departDelay="30" arrival="-1"/>'
+        "</tripinfos>"
+    )
+    assert read_delays(trips) == ([13.0, 4.0, 30.0], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("57600", 57600), ("3600.50", 3600), ("1:00:05", 3605), ("1:0:0:0", 86400)]
+)
+def test_times_of_a_configuration(text: str, expected: int) -> None:
+    assert seconds(text) == expected
+
+
+def test_a_configuration_is_read_and_what_is_missing_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "town.sumocfg"
+    config.write_text(
+        '<configuration><input><net-file value="t.net.xml"/><route-files value="a.rou.xml, b.rou.xml"/></input>'
+        '<time><begin value="100"/><end value="400"/><step-length value="0.5"/></time>'
+        '<processing><time-to-teleport value="300"/><ignore-junction-blocker value="60"/></processing>'
+        '<output><summary-output value="s.xml"/></output></configuration>'
+    )
+    with pytest.raises(ValueError, match=r"t\.net\.xml, a\.rou\.xml, b\.rou\.xml"):
+        read_scenario(config)
+    for name in ("t.net.xml", "a.rou.xml", "b.rou.xml"):
+        (tmp_path / name).write_text("<x/>")
+    scenario = read_scenario(config)
+    assert (scenario.name, scenario.begin, scenario.end) == ("town", 100, 400)
+    assert [r.name for r in scenario.routes] == ["a.rou.xml", "b.rou.xml"]
+    assert scenario.options == (("ignore-junction-blocker", "60"), ("step-length", "0.5"))
+    assert next(named((tmp_path,))) == scenario
+
+
+def test_a_folder_with_nothing_to_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no \.sumocfg"):
+        list(named((tmp_path,)))
+    with pytest.raises(ValueError, match="neither"):
+        list(named((tmp_path / "absent",)))
+
+
+def test_what_would_write_beside_the_scenario_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    plain, writing = tmp_path / "plain.add.xml", tmp_path / "writing.add.xml"
+    plain.write_text('<additional><vType id="bus"/></additional>')
+    writing.write_text('<additional><vType id="bus"/><e1Detector id="d" lane="l" pos="1" file="o.xml"/></additional>')
+    assert without_writers(plain, folder) == plain
+    kept = without_writers(writing, folder)
+    assert kept.parent == folder
+    assert "bus" in kept.read_text()
+    assert "e1Detector" not in kept.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
+    said: list[str] = []
+    scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True), said.append))
+    assert [s.metric for s in scores] == ["mean delay", "delay of the worst seed"]
+    assert {s.scenario for s in scores} == {"generated"}
+    for score in scores:
+        assert math.isfinite(score.ours)
+        assert score.floor == score.baseline
+        assert score.holds
+    assert any("RESCO" in line for line in said)
+    assert sum("seed 11" in line for line in said) == 1
+    assert not any("seed 12" in line for line in said)
