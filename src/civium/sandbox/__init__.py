@@ -1,0 +1,1 @@
+"""A city in a box: simulated devices that talk to the platform only through its real doors."""

@@ -1,0 +1,65 @@
+"""Describes a town's devices as the lines that register them with the platform."""
+
+from typing import Any
+
+import msgspec
+
+from civium.sandbox.detectors import Detector
+from civium.sandbox.town import Town
+
+STATION = "station/1"
+UNITS = {"ghi": "W/m^2", "air_temperature": "K", "wind_speed": "m/s"}  # of the weather station
+LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
+_DETECTOR_UNITS = {"vehicle_speed": "m/s"}
+
+
+def registration(town: Town, detectors: list[Detector]) -> list[dict[str, Any]]:
+    """One line a Thing: signals with their actuator, detectors, PV plants, lamp posts and a weather station."""
+    lines = []
+    for junction in town.junctions:
+        actuators = []
+        if junction.controllable:
+            actuators = [{"key": signal_key(junction.id), "name": junction.name, "protocol": "mqtt",
+                          "facts": junction.actuator_facts()}]  # fmt: skip
+        where = _point(junction.lon, junction.lat)
+        units = {"signal_phase": "1"}
+        lines.append(
+            _line(signal_key(junction.id), "signal", junction.name, where, junction.facts(), units)
+            | {"actuators": actuators}
+        )
+    for detector in detectors:
+        units = {name: _DETECTOR_UNITS.get(name, "1") for name in detector.measures}
+        where = _point(detector.lon, detector.lat)
+        lines.append(_line(detector.key, "detector", detector.key, where, detector.facts(), units))
+    for plant in town.plants:
+        where = _point(plant.longitude, plant.latitude)
+        lines.append(_line(plant.key, "pv_plant", f"PV plant {plant.key[3:]}", where, plant.facts(), {"ac_power": "W"}))
+    for lamp in town.lamps:
+        name = f"Lamp post {lamp.key[5:]}" + (f", {lamp.street}" if lamp.street else "")
+        where = _point(lamp.longitude, lamp.latitude)
+        lines.append(_line(lamp.key, "lamp_post", name, where, lamp.facts(), LAMP_UNITS))
+    lines.append(_line(STATION, "weather_station", "Weather station", _point(*town.centre), {}, UNITS))
+    return lines
+
+
+def json_lines(lines: list[dict[str, Any]]) -> bytes:
+    """The body of a registration."""
+    return b"\n".join(msgspec.json.encode(line) for line in lines)
+
+
+def signal_key(signal: str) -> str:
+    """Key of a signal's Thing, and of its actuator."""
+    return f"signal/{signal}"
+
+
+def _line(
+    key: str, kind: str, name: str, where: dict[str, Any] | None, facts: dict[str, Any], units: dict[str, str]
+) -> dict[str, Any]:
+    streams = [{"key": f"{key}/{name}", "property": name, "unit": unit} for name, unit in units.items()]
+    return {"key": key, "kind": kind, "name": name, "where": where, "facts": facts, "streams": streams}
+
+
+def _point(longitude: float | None, latitude: float | None) -> dict[str, Any] | None:
+    if longitude is None or latitude is None:
+        return None
+    return {"type": "Point", "coordinates": [round(longitude, 7), round(latitude, 7)]}
