@@ -1,0 +1,107 @@
+"""SensorThings over HTTP, what changes and takes away: PATCH, PUT and DELETE of every entity."""
+
+import asyncio
+from enum import Enum
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from civium.city import City
+from civium.core import InputRefused
+from civium.core.view import column
+from civium.engines.catalog import Catalog
+from civium.sources.changes import Edits
+from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_update
+from civium.sources.sensorthings.model import OBSERVATIONS
+from civium.sources.sensorthings.read import Library, read
+from civium.web import reading
+from civium.web.doors import answer, body_of, city_of
+from civium.web.posts import ROOT, root_of
+from civium.web.reading import path_of
+
+_WHO = "SensorThings door"
+
+
+def mount(app: FastAPI) -> None:
+    """Add the routes."""
+    tags: list[str | Enum] = ["SensorThings"]
+    app.patch(ROOT + "/{path:path}", tags=tags)(patch)
+    app.put(ROOT + "/{path:path}", tags=tags)(put)
+    app.delete(ROOT + "/{path:path}", tags=tags)(delete)
+
+
+async def patch(request: Request) -> Response:
+    """Change what the body names of an entity; links by `{"@iot.id": ...}`. Answers the entity."""
+    return await _update(request, replace=False)
+
+
+async def put(request: Request) -> Response:
+    """Replace an entity: what the body does not name is reset, links stay. Answers the entity."""
+    return await _update(request, replace=True)
+
+
+async def delete(request: Request) -> Response:
+    """Take an entity away, with what goes with it: a Thing with its Datastreams, a Datastream with its Observations."""
+    if "DELETE" not in reading.methods_of(path_of(request)):
+        return await reading.refuse_method(request)
+    city, path = city_of(request), path_of(request)
+    async with city.amending:
+        await city.read_barrier()
+        planned = await asyncio.to_thread(plan_delete, path, _library(city, request))
+        while planned.corrections.num_rows:
+            await _correct(city, planned)
+            if planned.entity.table is OBSERVATIONS:
+                return Response(status_code=200)
+            await city.read_barrier()  # of a feature some may have come meanwhile
+            planned = await asyncio.to_thread(plan_delete, path, _library(city, request))
+
+        def build(_: Catalog) -> Edits:
+            return plan_delete(path, _library(city, request)).edits
+
+        await city.changes.make(build, who=_WHO, why=f"DELETE {path[:100]}")
+    return Response(status_code=200)
+
+
+async def _update(request: Request, replace: bool) -> Response:
+    if request.method not in reading.methods_of(path_of(request)):
+        return await reading.refuse_method(request)
+    city, path, body = city_of(request), path_of(request), await body_of(request)
+    ahead = city.settings.doors.future_s
+    planned: list[Amendment] = []
+
+    def plan() -> Amendment:
+        return plan_update(path, body, _library(city, request), replace, ahead)
+
+    def build(_: Catalog) -> Edits:
+        planned[:] = [plan()]
+        return planned[0].edits
+
+    async with city.amending:
+        await city.read_barrier()
+        amended = await asyncio.to_thread(plan)
+        if amended.entity.table is OBSERVATIONS:
+            await _correct(city, amended)
+        else:
+            await city.changes.make(build, who=_WHO, why=f"{request.method} {path[:100]}")
+    await city.read_barrier()
+    base = root_of(request)
+    link = f"{amended.entity.plural}({amended.id})"
+    made = await asyncio.to_thread(read, link, "", city.catalog, city.store, base, city.clock.now())
+    return answer(made, 200, {"Location": f"{base}/{link}"})
+
+
+async def _correct(city: City, amended: Amendment) -> None:
+    """Store corrections; a day whose raw rows have gone takes none."""
+    table = amended.corrections
+    instants = column(table, "time").astype("int64")
+    if not column(table, "gone").all():
+        gone = await asyncio.to_thread(city.store.days_without_raw, int(instants.min()), int(instants.max()))
+        if gone:
+            why = f"the readings of {gone[0]} have passed their retention: no Observation can be moved there"
+            raise InputRefused(why, status=409)
+    await city.intake.correct(table)
+
+
+def _library(city: City, request: Request) -> Library:
+    return Library(city.catalog, city.store, root_of(request), city.clock.now())

@@ -1,0 +1,95 @@
+"""The ASGI application of one city: the doors, the operators' interface and the first page."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from civium import __version__
+from civium.city import City
+from civium.core import CiviumError
+from civium.engines.passing import PASSING
+from civium.web import care, doors, interface, pages, posts, sensorthings, sources
+from civium.web.state import sources_of, troubles_of, work_of
+
+
+def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: frozenset[str]) -> FastAPI:
+    """The application; the city is opened when the server starts and closed when it stops.
+
+    A process that is a ``door`` takes things in, one that is ``web`` shows and steers, any tells its health.
+
+    ``hosts`` are the host names that a request may be addressed to: a page elsewhere that rebinds its own name to
+    loopback is refused.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with city as running:
+            app.state.city = running
+            app.state.hosts = frozenset(hosts)
+            yield
+
+    app = FastAPI(title="Civium", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    if "door" in roles:
+        app.add_middleware(posts.Posts)
+    app.add_middleware(doors.BoundedBodies)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_exception_handler(CiviumError, _refuse)
+    for kind in PASSING:
+        app.add_exception_handler(kind, _put_off)
+    app.get("/health", tags=["health"])(health)
+    if "door" in roles:
+        app.post("/bulk/observations", tags=["doors"], status_code=201)(doors.post_arrow)
+        app.post("/api/register", tags=["doors"])(doors.post_register)
+        app.post("/sources/{name}", tags=["doors"])(sources.post_source)
+        app.post("/clock", tags=["doors"])(doors.post_clock)
+    if "web" in roles:
+        app.mount("/static/swagger", StaticFiles(directory=swagger_ui_path), name="swagger")
+        app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+        app.include_router(interface.router)
+        app.include_router(care.router)
+        app.include_router(pages.router)
+        app.get("/docs", include_in_schema=False)(_docs)
+    if roles & {"door", "web"}:
+        sensorthings.mount(app)
+    return app
+
+
+async def health(request: Request) -> Response:
+    """What this process does, and what troubles it; 503 while something does."""
+    city = doors.city_of(request)
+    troubles = troubles_of(city)
+    return doors.answer(
+        {
+            "roles": sorted(city.roles),
+            "work": work_of(city),
+            "troubles": troubles,
+            "sources": {name: one.trouble for name, one in sources_of(city).items()},  # not ours: the city is well
+        },
+        503 if troubles else 200,
+    )
+
+
+async def _docs() -> Response:
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Civium API",
+        swagger_js_url="/static/swagger/swagger-ui-bundle.js",
+        swagger_css_url="/static/swagger/swagger-ui.css",
+        swagger_favicon_url="/static/swagger/favicon-32x32.png",
+    )
+
+
+async def _put_off(_: Request, error: Exception) -> Response:
+    return doors.put_off(error)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, CiviumError)
+    return doors.refusal(error)

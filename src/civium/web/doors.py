@@ -1,0 +1,204 @@
+"""The doors over HTTP: bulk Arrow, registration and the city clock; bodies are bounded, answers name row and reason."""
+
+import asyncio
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from civium.city import City
+from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
+from civium.engines.catalog import CatalogUnavailable
+from civium.engines.log import LogInDoubt, LogUnavailable
+from civium.sources.arrow import decode_arrow
+from civium.sources.batch import Batch
+from civium.sources.intake import Receipt
+from civium.sources.register import Registered, decode_lines, plan
+
+_LONGEST_KEY = 200
+_BODIES = 3  # of the largest allowed size may be in memory at a time
+
+
+class DoorsBusy(CiviumError):
+    """So much is being received that memory would run out. The sender must come back later."""
+
+
+class BoundedBodies:
+    """Middleware that bounds the bodies in memory, from their first byte until their request is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = 0
+
+        async def bounded() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            held += size
+            self._held += size
+            # The first of all goes on: it is bounded by itself.
+            if self._held > max(_BODIES * most_bytes(scope["app"].state.city), held):
+                raise DoorsBusy("too much is being received at this moment; try again later")
+            return message
+
+        try:
+            await self._app(scope, bounded if scope["type"] == "http" else receive, send)
+        finally:
+            self._held -= held
+
+
+def city_of(request: Request) -> City:
+    """The city that this application serves."""
+    city: City = request.app.state.city
+    return city
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+def refusal(error: CiviumError) -> Response:
+    """The answer to what a door refuses: who must act, what to do, and which rows."""
+    if isinstance(error, InputRefused):
+        rows = [asdict(row) for row in error.rows[:1000]]
+        content = {"code": error.status, "type": "error", "message": str(error), "rows": rows}
+        return answer(content, error.status)
+    if isinstance(error, LogInDoubt):
+        content = {"code": 504, "type": "error", "message": f"{error}; nobody knows yet whether it is stored"}
+        return answer(content, 504, {"Retry-After": "1"})
+    if isinstance(error, LogUnavailable | CatalogUnavailable | DoorsBusy):
+        return later(str(error))
+    return answer({"code": 500, "type": "error", "message": str(error)}, 500)
+
+
+def put_off(error: Exception) -> Response:
+    """The answer when an engine cannot be used for a while."""
+    return later(f"the city's disk, log or database is away or busy ({error}); try again later")
+
+
+def later(why: str) -> Response:
+    """The answer while something cannot be done; nothing of the request is kept, and it may be repeated."""
+    return answer({"code": 503, "type": "error", "message": why}, 503, {"Retry-After": "1"})
+
+
+async def body_of(request: Request, most: int | None = None) -> bytes:
+    """The body, read in bounds; raises InputRefused (413) past ``most`` [byte] and ``doors.max_body_mb``."""
+    most = min(most_bytes(city_of(request)), 2**62 if most is None else most)
+    stated = request.headers.get("content-length", "")
+    too_large = InputRefused(f"the body is larger than {most / 1024**2:.3g} MB; send it in parts", status=413)
+    if stated.isdigit() and int(stated) > most:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+def most_bytes(city: City) -> int:
+    """The largest allowed body [byte]."""
+    return int(city.settings.doors.max_body_mb * 1024 * 1024)
+
+
+def whole(request: Request) -> bool:
+    """Whether one bad row refuses the request: ``?on_error=refuse`` (default) or ``?on_error=keep`` the good rows."""
+    wish = request.query_params.get("on_error", "refuse")
+    if wish not in ("refuse", "keep"):
+        raise InputRefused(f"on_error is '{wish}'; use 'refuse' or 'keep'")
+    return wish == "refuse"
+
+
+async def accept(request: Request, batch: Batch, body: bytes) -> Receipt:
+    """Store the batch that was decoded from ``body`` as the request wishes."""
+    key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
+    content = b""
+    if key:
+        asked = request.scope["path"].encode() + b"\0"
+        content = (await asyncio.to_thread(blake2b, body, digest_size=16)).digest() + asked
+    intake = city_of(request).intake
+    return await intake.accept(batch, whole=whole(request), key=key, content=content, dry_run=dry_run(request))
+
+
+def key_of(header: bytes) -> str:
+    """The idempotency key of a request; empty when it has none."""
+    if len(header) > _LONGEST_KEY:
+        raise InputRefused(f"the Idempotency-Key is longer than {_LONGEST_KEY} characters")
+    return header.decode("latin-1")
+
+
+def dry_run(request: Request) -> bool:
+    """Whether the request only asks what would be (``?dry_run=true``)."""
+    return request.query_params.get("dry_run") == "true"
+
+
+def receipt(stored: Receipt) -> Response:
+    """The answer to a batch: how many rows were good, stored, and stored before under the same idempotency key; first
+    and last id; and the refused rows."""
+    return answer(
+        {
+            "good": len(stored.rows),
+            "stored": len(stored.ids),
+            "repeated": stored.repeated,
+            "first_id": int(stored.ids[0]) if len(stored.ids) else None,
+            "last_id": int(stored.ids[-1]) if len(stored.ids) else None,
+            "refused": [asdict(row) for row in stored.refused[:1000]],
+            "refused_count": len(stored.refused),
+        },
+        201 if len(stored.ids) else 200,
+    )
+
+
+async def post_arrow(request: Request) -> Response:
+    """Observations in bulk as an Arrow IPC stream: ``stream`` or ``key``, ``time``, ``value`` and what else they have.
+
+    ``?dry_run=true`` only checks.
+    """
+    city, body = city_of(request), await body_of(request)
+    resolve = partial(city.catalog.ids_by_key, "datastreams")
+    batch = await asyncio.to_thread(decode_arrow, body, city.clock.now(), resolve)
+    return receipt(await accept(request, batch, body))
+
+
+async def post_register(request: Request) -> Response:
+    """Things with their streams and actuators, as JSON Lines; ``?dry_run=true`` only checks."""
+    city = city_of(request)
+    lines = await asyncio.to_thread(decode_lines, await body_of(request))
+    registered = Registered()
+    planned = plan(lines, registered, city.clock.now())
+    if dry_run(request):
+        await asyncio.to_thread(planned, city.catalog)
+    else:
+        who = request.headers.get("x-civium-who", "register door")[:100]
+        await city.changes.make(planned, who=who, why=f"{len(lines)} things registered")
+    brief = request.query_params.get("ids") == "false"
+    content: dict[str, Any] = {"created": registered.created, "unchanged": registered.unchanged}
+    if not brief:
+        content |= {"things": registered.things, "streams": registered.streams, "actuators": registered.actuators}
+    return answer(content)
+
+
+async def post_clock(request: Request) -> Response:
+    """The sandbox tells the time; answers when the turns of that second are done."""
+    city = city_of(request)
+    if city.clock.source != "door":
+        raise InputRefused("this city keeps wall time; set clock.source to 'door' for a sandbox", status=409)
+    try:
+        told = msgspec.json.decode(await body_of(request), type=dict[str, datetime])["time"]
+        instant = from_datetime(told)
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise InputRefused(f'send {{"time": "2026-06-01T08:00:00Z"}}: {error}') from None
+    await city.tick(instant)
+    return answer({"time": to_datetime(instant).isoformat()})

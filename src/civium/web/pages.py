@@ -1,0 +1,184 @@
+"""The first page and the pages of decisions: the city at a glance, served whole, so that they need no script.
+
+A script of ours asks for the page again every two seconds and changes what is different. Nothing comes from another
+host, and no script or style stands inside a page: the Content-Security-Policy would not run it.
+"""
+
+import asyncio
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from sqlalchemy import func, select
+from starlette.responses import HTMLResponse, Response
+
+from civium import __version__
+from civium.city import City
+from civium.core import CiviumError, InputRefused, to_datetime
+from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
+from civium.ledger.story import story
+from civium.web.doors import city_of
+from civium.web.dots import dot_layers
+from civium.web.ground import Ground, ground_of
+from civium.web.state import city_state, practices_state
+
+router = APIRouter(include_in_schema=False)
+STATIC = Path(__file__).with_name("static")
+_LAST = 8  # decisions and notices on the first page
+_PATIENCE_S = 2.0  # with a store that lags: the page then shows what is there
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_MAP_HEADERS = {  # a drawing may carry its own style, and nothing else
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "max-age=86400",
+}
+# In the order in which a command goes through them.
+_FATES = (
+    "confirmed",
+    "sent",
+    "admitted",
+    "pending",
+    "advised",
+    "refused",
+    "failed",
+    "overridden",
+    "released",
+    "lapsed",
+)
+
+
+@router.get("/")
+async def first_page(request: Request) -> Response:
+    """The first page."""
+    city = city_of(request)
+    await _settled(city)
+    state = await city_state(city)
+    ground = await asyncio.to_thread(_ground, city)
+    layers, frame = await dot_layers(city, state["things"], ground.frame if ground else None)
+    return _page(
+        "first.html",
+        state=state,
+        begun=city.clock.now() > 0,
+        practices=[_with_fates(row) for row in await practices_state(city)],
+        decisions=await asyncio.to_thread(_last_decisions, city),
+        notices=await asyncio.to_thread(_last_notices, city),
+        ground=ground,
+        frame=frame,
+        layers=layers,
+    )
+
+
+@router.get("/map.svg")
+async def ground_map(request: Request) -> Response:
+    """The city model as a drawing."""
+    ground = await asyncio.to_thread(_ground, city_of(request))
+    if ground is None:
+        raise InputRefused("this city has no city model; make one with: civium twin build", status=404)
+    return Response(ground.svg, headers=_MAP_HEADERS, media_type="image/svg+xml")
+
+
+@router.get("/decisions/{decision}")
+async def decision_page(request: Request, decision: str) -> Response:
+    """The story of one decision."""
+    city = city_of(request)
+    try:
+        told = await story(city.ledger, city.catalog, decision)
+    except InputRefused as error:
+        return _page("missing.html", error.status, city=city.settings.name, why=str(error))
+    return _page("decision.html", city=city.settings.name, told=told, words=paragraphs(told["words"]))
+
+
+def paragraphs(words: list[str]) -> list[tuple[str, list[str]]]:
+    """Sentences of a story, each with the indented ones that follow it."""
+    told: list[tuple[str, list[str]]] = []
+    for line in words:
+        if line.startswith(" ") and told:
+            told[-1][1].append(line.strip())
+        else:
+            told.append((line, []))
+    return told
+
+
+async def _settled(city: City) -> None:
+    try:
+        await asyncio.wait_for(city.read_barrier(), _PATIENCE_S)
+    except (CiviumError, TimeoutError):
+        return  # the page says what troubles the city
+
+
+def _ground(city: City) -> Ground | None:
+    return ground_of(city.folder / "twin")
+
+
+def _with_fates(practice: dict[str, Any]) -> dict[str, Any]:
+    return {**practice, "fates": _in_order(practice.get("commands", {}))}
+
+
+def _in_order(fates: dict[str, int]) -> list[tuple[str, int]]:
+    return [(what, fates[what]) for what in _FATES if fates.get(what)]
+
+
+def _last_decisions(city: City) -> list[dict[str, Any]]:
+    """The last decisions, newest first, at least a few of each practice."""
+    rows = city.ledger.projection.rows
+    newest: dict[str, dict[str, Any]] = {}
+    practices = [None, *city.turns.practices.found]
+    for practice in practices:
+        query = select(DECISIONS).order_by(DECISIONS.c.seq.desc())
+        query = query.limit(_LAST) if practice is None else query.where(DECISIONS.c.practice == practice).limit(3)
+        newest |= {row["id"]: row for row in rows(query)}
+    fates: dict[str, dict[str, int]] = defaultdict(dict)
+    query = (
+        select(COMMANDS.c.decision, COMMANDS.c.status, func.count().label("n"))
+        .where(COMMANDS.c.decision.in_(list(newest)))
+        .group_by(COMMANDS.c.decision, COMMANDS.c.status)
+    )
+    for row in rows(query):
+        fates[row["decision"]][row["status"]] = row["n"]
+    told = sorted(newest.values(), key=lambda row: -row["seq"])
+    return [{**row, "fates": _in_order(fates[row["id"]])} for row in told]
+
+
+def _last_notices(city: City) -> list[dict[str, Any]]:
+    query = select(NOTICES).order_by(NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number).limit(_LAST)
+    return city.ledger.projection.rows(query)
+
+
+def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    return HTMLResponse(_TEMPLATES.get_template(template).render(version=__version__, **values), status, _HEADERS)
+
+
+def _moment(instant: int | str) -> datetime:
+    return to_datetime(instant) if isinstance(instant, int) else datetime.fromisoformat(instant)
+
+
+def _clock(instant: int | str) -> str:
+    return f"{_moment(instant):%H:%M:%S}"
+
+
+def _date(instant: int | str) -> str:
+    moment = _moment(instant)
+    return f"{moment:%A}, {moment.day} {moment:%B %Y}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}".replace(",", "\u202f")  # a narrow space, as SI writes large numbers
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("civium.web"),
+    autoescape=select_autoescape(default=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {"clock": _clock, "date": _date, "number": _number, "iso": lambda i: _moment(i).isoformat()}

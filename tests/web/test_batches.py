@@ -1,0 +1,89 @@
+"""Rules of the JSON Batch."""
+
+from typing import Any
+
+import pytest
+
+from tests.city.conftest import CityProcess, city
+from tests.web.test_amending import Door, stream, thing
+
+__all__ = ["city"]
+
+
+@pytest.fixture(scope="module")
+def door(city: CityProcess) -> Door:
+    return Door(city)
+
+
+def send(door: Door, *requests: dict[str, Any], status: int = 200) -> Any:
+    done = door.http.post("/v1.1/$batch", json={"requests": list(requests)})
+    assert done.status_code == status, done.text
+    return done.json()["responses"] if status == 200 else done.json()
+
+
+def test_parts_are_answered_in_their_order_and_refer_to_what_earlier_ones_made(door: Door) -> None:
+    bare = stream()
+    responses = send(
+        door,
+        {"id": "t", "method": "post", "url": "Things", "body": thing(name="batched", Datastreams=[])},
+        {"id": "d", "method": "post", "url": "Datastreams", "body": {**bare, "Thing": {"@iot.id": "$t"}}},
+        {"id": "o", "method": "post", "url": "$d/Observations", "body": {"result": 21.5}},
+        {"id": "g", "method": "get", "url": "/v1.1/$t/Datastreams?$expand=Observations".replace("/v1.1/", "")},
+        {"id": "p", "method": "patch", "url": "$t", "body": {"name": "patched"}},
+        {"id": "x", "method": "get", "url": "Things(99999)"},
+        {"id": "n", "method": "get", "url": "/v1.1/Things?$filter=name eq 'patched'&$select=name"},
+        {"id": "r", "method": "delete", "url": "$o"},
+    )
+    assert [one["id"] for one in responses] == ["t", "d", "o", "g", "p", "x", "n", "r"]
+    assert [one["status"] for one in responses] == [201, 201, 201, 200, 200, 404, 200, 200]
+    assert responses[0]["headers"]["location"].endswith(f"Things({responses[0]['body']['@iot.id']})")
+    assert responses[3]["body"]["value"][0]["Observations"][0]["result"] == 21.5
+    assert responses[6]["body"]["value"] == [{"name": "patched"}]
+    assert "Thing 99999" in responses[5]["body"]["message"]
+
+
+def test_what_depends_on_a_refused_request_is_not_tried(door: Door) -> None:
+    before = door.get("Things?$count=true&$top=0")["@iot.count"]
+    responses = send(
+        door,
+        {"id": "a", "method": "post", "url": "Things", "body": {"name": "half"}},
+        {"id": "b", "method": "post", "url": "Things", "body": thing(), "dependsOn": ["a"]},
+        {"id": "c", "method": "get", "url": "$a"},
+    )
+    assert [one["status"] for one in responses] == [400, 424, 400]
+    assert door.get("Things?$count=true&$top=0")["@iot.count"] == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "why"),
+    [
+        ([], 400, "is no batch"),
+        ({"requests": [{"id": "1", "method": "get"}]}, 400, "url"),
+        ({"requests": [{"id": "1", "method": "brew", "url": "Things"}]}, 400, "method 'brew'"),
+        ({"requests": [{"id": "1", "method": "get", "url": "Things"}] * 2}, 400, "stands twice"),
+        ({"requests": [{"id": "1", "method": "get", "url": "x", "dependsOn": ["9"]}]}, 400, "depends on '9'"),
+        ({"requests": [{"id": "1", "method": "get", "url": "x", "atomicityGroup": "g"}]}, 501, "atomicityGroup"),
+        ({"requests": [{"id": str(i), "method": "get", "url": "x"} for i in range(1001)]}, 413, "more than 1000"),
+    ],
+)
+def test_a_batch_that_is_none_is_refused_whole(door: Door, body: Any, status: int, why: str) -> None:
+    done = door.http.post("/v1.1/$batch", json=body)
+    assert done.status_code == status
+    assert why in done.text
+
+
+@pytest.mark.parametrize("url", ["http://elsewhere/x", "/api/status", "/v1.1/../api/status", "$batch"])
+def test_a_part_leads_nowhere_but_into_sensorthings(door: Door, url: str) -> None:
+    [response] = send(door, {"id": "1", "method": "post", "url": url, "body": {}})
+    assert response["status"] in (400, 404, 405)
+
+
+def test_a_batch_needs_the_rights_that_its_parts_need(city: CityProcess) -> None:
+    import httpx
+
+    body = {"requests": [{"id": "1", "method": "post", "url": "Things", "body": thing()}]}
+    with httpx.Client(base_url=city.url) as stranger:
+        alone = stranger.post("/v1.1/Things", json=thing()).status_code
+        together = stranger.post("/v1.1/$batch", json=body)
+        told = together.json()["responses"][0]["status"] if together.status_code == 200 else together.status_code
+        assert told == alone

@@ -1,0 +1,43 @@
+"""The whole API under generated requests: whatever comes, no answer is an error of the server, none takes long."""
+
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+
+from tests.city.conftest import CityProcess, city
+
+__all__ = ["city"]
+
+LONGEST_S = 5.0
+ELSEWHERE = {"/clock"}  # the clock of a sandbox, which this city has not
+
+
+def test_no_request_is_an_error_of_the_server(city: CityProcess) -> None:
+    schema = schemathesis.openapi.from_url(f"{city.url}/openapi.json", headers={"Host": "127.0.0.1"})
+    headers = {"Authorization": city.client.http.headers["Authorization"]}
+    asked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path in ELSEWHERE:
+            continue
+
+        @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @seed(1)
+        @given(case=operation.as_strategy())
+        def answered(case: schemathesis.Case) -> None:
+            nonlocal asked
+            asked += 1
+            response = case.call(headers=headers, timeout=LONGEST_S)
+            assert response.status_code < 500 or response.status_code == 501, (
+                f"{response.status_code} {case.as_curl_command()} {response.text[:500]}"
+            )
+
+        answered()
+    assert asked > 100
+
+
+def test_the_document_says_what_the_addresses_take(city: CityProcess) -> None:
+    paths = city.client.get("/openapi.json")["paths"]
+    things = paths["/v1.1/Things"]["get"]
+    assert {"$filter", "$expand", "$resultFormat"} <= {parameter["name"] for parameter in things["parameters"]}
+    assert paths["/v1.1/Things({id})"]["get"]["parameters"][0]["name"] == "id"
+    assert {"200", "400", "404"} <= things["responses"].keys()
