@@ -1,0 +1,95 @@
+"""Serves one city: uvicorn on its HTTP door, until it is told to stop."""
+
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from civium.city import City
+from civium.city_folder import ROLES
+from civium.core import CiviumError, EngineUnsuitable
+from civium.engines.settings import address, load
+from civium.web.app import build_app
+from civium.web.quick import QuickPosts
+
+RUNNING = Path("run") / "city.json"  # where a running city says how to reach it
+
+
+def serve(
+    folder: Path,
+    *,
+    turning: bool = True,
+    port: int | None = None,
+    roles: frozenset[str] = frozenset(ROLES),
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Run the city in ``folder``, or a process of it with some ``roles``, until SIGTERM or Ctrl-C.
+
+    ``port`` overrides the setting (0: any free one); a process that is neither door nor web takes any, for ``/health``.
+    """
+    settings = load(folder, several=roles != frozenset(ROLES))
+    host, wanted = address(settings.doors.http) if roles & {"door", "web"} else ("127.0.0.1", 0)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, wanted if port is None else port))
+    except OSError as error:
+        raise EngineUnsuitable(
+            "http", f"{host}:{wanted} is taken ({error.strerror}); set doors.http to another"
+        ) from None
+    bound = listener.getsockname()[1]
+    hosts = ["127.0.0.1", "localhost", "[::1]", host]
+    failures: list[CiviumError] = []
+    app = build_app(_told(City.open(folder, turning=turning, roles=roles), failures), hosts, roles)
+    running = folder / RUNNING
+    running.parent.mkdir(parents=True, exist_ok=True)
+    # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
+    # the young are looked at in larger lots (a third less time for a registration).
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    told = json.dumps({"pid": os.getpid(), "url": f"http://{host}:{bound}", "turning": turning})
+    if "web" in roles:
+        running.write_text(told)
+    if say is not None:
+        playing = "" if roles == frozenset(ROLES) else f" ({', '.join(sorted(roles))})"
+        where = f"(Ctrl-C stops it; the operator's token is in {folder / 'token'})"
+        say(f"{settings.name}{playing}: http://{host}:{bound}  {where}")
+    http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol
+    config = uvicorn.Config(app, http=http, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    # What keeps the city from starting is a sentence of our own; uvicorn would print where in the code it was said.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not failures)
+    # uvicorn closes in order, then raises the signal that it caught once more: by then we are done.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        return
+    except SystemExit:
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        if running.exists() and running.read_text() == told:  # else it is another process's by now
+            running.unlink()
+
+
+@asynccontextmanager
+async def _told(city: AbstractAsyncContextManager[City], failures: list[CiviumError]) -> AsyncIterator[City]:
+    """The city; what it says on purpose when it cannot start is kept for whoever started it."""
+    try:
+        running = await city.__aenter__()
+    except CiviumError as error:
+        failures.append(error)
+        raise
+    try:
+        yield running
+    finally:
+        await city.__aexit__(None, None, None)
