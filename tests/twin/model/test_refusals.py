@@ -47,7 +47,7 @@ def refuse(tmp_path: Path, source: Path, match: str, **given: Any) -> None:
     [
         ("empty.osm", b"", "is empty"),
         ("blank.osm", b"  \n ", "is empty"),
-        ("empty.osm.gz", gzip.compress(b""), "is empty"),
+        ("empty.osm.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("page.osm.pbf", b"<html><body>404 Not Found</body></html>", "is not an OpenStreetMap file"),
         ("picture.osm", b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an OpenStreetMap file"),
         ("archive.osm.gz", b"PK\x03\x04" + bytes(50), "is not an OpenStreetMap file"),
