@@ -20,7 +20,7 @@ from civium.acts.outbox import Outbox
 from civium.acts.task import Sender
 from civium.acts.webhook import WebhookSender
 from civium.city_clock import CityClock
-from civium.city_folder import ROLES, settle
+from civium.city_folder import ROLES, settle, token
 from civium.core import MICROSECONDS, CiviumError, InputRefused, WallClock, to_datetime
 from civium.core.tasks import end, running
 from civium.cut import Cuts
@@ -34,7 +34,8 @@ from civium.engines.leases import Leases, during
 from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.passing import TROUBLE
 from civium.engines.ray_compute import RayCompute
-from civium.engines.settings import ALWAYS, Settings, load
+from civium.engines.rights import Rights
+from civium.engines.settings import ALWAYS, Settings, load, trusting
 from civium.engines.store import Store
 from civium.engines.upkeep import Keeper
 from civium.ledger.record import Ledger
@@ -48,6 +49,7 @@ from civium.sources.intake import Intake
 from civium.sources.letters import Letters
 from civium.sources.mqtt import MqttDoor
 from civium.sources.mqtt_doors import MqttDoors
+from civium.tokens import Tokens
 from civium.twin.follower import Follower
 from civium.twin.progress import Progress
 from civium.twin.writer import Writer
@@ -78,6 +80,8 @@ class City:
         self.compute: Compute
         self.leases: Leases
         self.changes: Changes
+        self.rights: Rights
+        self.tokens: Tokens
         self.stored: Progress
         self.follower: Follower
         self.intake: Intake
@@ -137,6 +141,9 @@ class City:
         self.clock = CityClock(settings.clock.source, await self._last_tick())
         self.changes = Changes(self.log, self.catalog, self.clock)
         await self.changes.start()
+        self.rights = Rights(self.catalog, self.wall, token(folder), trusting=trusting(settings))
+        self.changes.watch(self.rights.take)
+        self.tokens = Tokens(self)
         self.store.hide(self.catalog.streams.gone())
         self.changes.watch(self._was_changed)
         stack.push_async_callback(self.changes.stop)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from civium.cli_rights import tokens
+
 app = typer.Typer(
     name="civium",
     help="Civium, an open city operating system: sense, twin, decide, guard, record.",
@@ -216,6 +218,8 @@ def twin_build(
     build_with_progress(extract, city / "twin", gtfs or [], elevation or [], cityjson, picture)
 
 
+app.add_typer(tokens, name="token")
+
 practices = typer.Typer(help="The decision modules: list them, change mandates, parameters, the switch.")
 app.add_typer(practices, name="practices")
 
@@ -232,7 +236,7 @@ def practices_list(context: typer.Context, city: CityFolder = HERE) -> None:
 
 
 Because = Annotated[str, typer.Option("--why", help="Goes on the record.")]
-Who = Annotated[str, typer.Option("--who", help="Goes on the record.", envvar="USER")]
+Who = Annotated[str, typer.Option("--who", help="For whom: goes on the record.", envvar="USER")]
 
 
 @practices.command("mandate")
@@ -241,7 +245,7 @@ def practices_mandate(
     mandate: Annotated[str, typer.Argument(help="advise, approve or act")],
     city: CityFolder = HERE,
     reason: Because = "",
-    who: Who = "operator",
+    who: Who = "",
 ) -> None:
     """Change how far a practice may go."""
     from civium.client import connect
@@ -260,7 +264,7 @@ def practices_params(
     params: Annotated[str, typer.Argument(help="JSON of what differs from the defaults.")],
     city: CityFolder = HERE,
     reason: Because = "",
-    who: Who = "operator",
+    who: Who = "",
 ) -> None:
     """Change a practice's parameters."""
     import json
@@ -282,7 +286,7 @@ def practices_switch(
     to: Annotated[str, typer.Argument(help="advise (the whole city only advises) or mandates (they count again)")],
     city: CityFolder = HERE,
     reason: Because = "",
-    who: Who = "operator",
+    who: Who = "",
 ) -> None:
     """The city-wide switch back to advise."""
     from civium.client import connect
@@ -302,7 +306,7 @@ def practices_answer(
     verdict: Annotated[str, typer.Argument(help="approve or refuse")],
     city: CityFolder = HERE,
     reason: Because = "",
-    who: Who = "operator",
+    who: Who = "",
 ) -> None:
     """Approve or refuse a command that waits for a person."""
     from civium.client import connect

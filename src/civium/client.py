@@ -102,6 +102,10 @@ class CityClient:
         answer = self.http.post(path, content=content) if content is not None else self.http.post(path, json=body)
         return self._check(answer).json()
 
+    def delete(self, path: str, **params: Any) -> Any:
+        """JSON of a DELETE."""
+        return self._check(self.http.delete(path, params=params or None)).json()
+
     def send(self, path: str, content: bytes, headers: dict[str, str] | None = None, **params: Any) -> Any:
         """JSON of a POST of raw ``content``; tries again for a minute while the city cannot take it.
 

@@ -16,11 +16,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from civium.city import City
 from civium.city_folder import ROLES
 from civium.core import CiviumError, EngineUnsuitable
-from civium.engines.settings import address, load
+from civium.core.rights import NO_SCOPE, Role
+from civium.engines.rights import LOCAL
+from civium.engines.settings import address, load, trusting
 from civium.web.app import build_app
 from civium.web.quick import QuickPosts
 
 RUNNING = Path("run") / "city.json"  # where a running city says how to reach it
+
+_TRUSTING = (
+    "Whoever is on this machine may write what is open, without a token: set rights.anonymous to 'read' to end that"
+)
 
 
 def serve(
@@ -48,7 +54,8 @@ def serve(
     bound = listener.getsockname()[1]
     hosts = ["127.0.0.1", "localhost", "[::1]", host]
     failures: list[CiviumError] = []
-    app = build_app(_told(City.open(folder, turning=turning, roles=roles), failures), hosts, roles)
+    opened = _told(City.open(folder, turning=turning, roles=roles), failures, say if "web" in roles else None)
+    app = build_app(opened, hosts, roles)
     running = folder / RUNNING
     running.parent.mkdir(parents=True, exist_ok=True)
     # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
@@ -60,8 +67,9 @@ def serve(
         running.write_text(told)
     if say is not None:
         playing = "" if roles == frozenset(ROLES) else f" ({', '.join(sorted(roles))})"
-        where = f"(Ctrl-C stops it; the operator's token is in {folder / 'token'})"
-        say(f"{settings.name}{playing}: http://{host}:{bound}  {where}")
+        say(f"{settings.name}{playing}: http://{host}:{bound}  (Ctrl-C stops it)")
+        if trusting(settings):
+            say(_TRUSTING)
     http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol
     config = uvicorn.Config(app, http=http, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     # What keeps the city from starting is a sentence of our own; uvicorn would print where in the code it was said.
@@ -82,14 +90,24 @@ def serve(
 
 
 @asynccontextmanager
-async def _told(city: AbstractAsyncContextManager[City], failures: list[CiviumError]) -> AsyncIterator[City]:
-    """The city; what it says on purpose when it cannot start is kept for whoever started it."""
+async def _told(
+    city: AbstractAsyncContextManager[City], failures: list[CiviumError], say: Callable[[str], None] | None
+) -> AsyncIterator[City]:
+    """The city; what it says on purpose when it cannot start is kept for whoever started it.
+
+    A new city says the token of its first administrator, once.
+    """
     try:
         running = await city.__aenter__()
     except CiviumError as error:
         failures.append(error)
         raise
     try:
+        if say is not None and not running.tokens.any_made():
+            _, secret = await running.tokens.make(
+                "first administrator", Role.ADMINISTRATOR, NO_SCOPE, None, who=LOCAL, why="the first start"
+            )
+            say(f"The first administrator's token, told this once: {secret}")
         yield running
     finally:
         await city.__aexit__(None, None, None)

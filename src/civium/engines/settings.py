@@ -14,6 +14,8 @@ from civium.core.observations import MAX_SHARDS
 from civium.engines.abilities import REQUIRED, check
 
 ALWAYS = "always"
+DOORS = ("http", "mqtt", "websocket")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 _NAME = re.compile(r"[A-Za-z0-9-]{1,40}")
 _INTERVAL = re.compile(r"[1-9][0-9]{0,4}(ms|s)")
 
@@ -78,6 +80,12 @@ class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: tuple[str, ...] = ()  # nats-leaf://user:password@host:7422 of one or more nodes of the city's log
 
 
+class RightsOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the doors allow to whom; ``anonymous``: what may be done without a token (see ``docs/security.md``)."""
+
+    anonymous: str = "local"  # local: write what is open while only this machine reaches the doors; read; write
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a city."""
 
@@ -88,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = Store()
     clock: ClockSource = ClockSource()
     edge: Edge = Edge()
+    rights: RightsOf = RightsOf()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
 
 
@@ -127,9 +136,18 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
     if sync != ALWAYS and (several or not _INTERVAL.fullmatch(sync)):
         hint = "the servers of a shared log have it in their own configuration" if several else "or such as '200ms'"
         raise SettingsWrong(f"doors.mqtt_sync is '{sync}': use '{ALWAYS}'; {hint}")
-    for door in ("http", "mqtt", "websocket"):
+    for door in DOORS:
         address(getattr(settings.doors, door))
+    if settings.rights.anonymous not in ("local", "read", "write"):
+        raise SettingsWrong(f"rights.anonymous is '{settings.rights.anonymous}': use 'local', 'read' or 'write'")
     return settings
+
+
+def trusting(settings: Settings) -> bool:
+    """Whether who comes without a token may write: it is set to, or only this machine reaches its doors."""
+    hosts = [address(getattr(settings.doors, door))[0] for door in DOORS]
+    own = settings.engines.log.startswith("embedded:") and all(host in LOOPBACK for host in hosts)
+    return settings.rights.anonymous == "write" or (own and settings.rights.anonymous == "local")
 
 
 def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:

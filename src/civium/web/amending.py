@@ -16,11 +16,9 @@ from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_updat
 from civium.sources.sensorthings.model import OBSERVATIONS
 from civium.sources.sensorthings.read import Library, read
 from civium.web import reading
-from civium.web.doors import answer, body_of, city_of
+from civium.web.doors import answer, body_of, caller_of, city_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
-
-_WHO = "SensorThings door"
 
 
 def mount(app: FastAPI) -> None:
@@ -59,7 +57,7 @@ async def delete(request: Request) -> Response:
         def build(_: Catalog) -> Edits:
             return plan_delete(path, _library(city, request)).edits
 
-        await city.changes.make(build, who=_WHO, why=f"DELETE {path[:100]}")
+        await city.changes.make(build, who=caller_of(request).signed(), why=f"DELETE {path[:100]}")
     return Response(status_code=200)
 
 
@@ -83,7 +81,7 @@ async def _update(request: Request, replace: bool) -> Response:
         if amended.entity.table is OBSERVATIONS:
             await _correct(city, amended)
         else:
-            await city.changes.make(build, who=_WHO, why=f"{request.method} {path[:100]}")
+            await city.changes.make(build, who=caller_of(request).signed(), why=f"{request.method} {path[:100]}")
     await city.read_barrier()
     base = root_of(request)
     link = f"{amended.entity.plural}({amended.id})"

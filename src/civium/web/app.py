@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -15,7 +15,8 @@ from civium import __version__
 from civium.city import City
 from civium.core import CiviumError
 from civium.engines.passing import PASSING
-from civium.web import care, doors, interface, pages, posts, sensorthings, sources
+from civium.web import access, care, doors, interface, pages, posts, sensorthings, sources
+from civium.web.identity import Identified, allowed
 from civium.web.state import sources_of, troubles_of, work_of
 
 
@@ -35,10 +36,14 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
             app.state.hosts = frozenset(hosts)
             yield
 
-    app = FastAPI(title="Civium", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    rules = [Depends(allowed)]
+    app = FastAPI(
+        title="Civium", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, dependencies=rules
+    )
     if "door" in roles:
         app.add_middleware(posts.Posts)
     app.add_middleware(doors.BoundedBodies)
+    app.add_middleware(Identified)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_exception_handler(CiviumError, _refuse)
     for kind in PASSING:
@@ -54,6 +59,7 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
         app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
         app.include_router(interface.router)
         app.include_router(care.router)
+        app.include_router(access.router)
         app.include_router(pages.router)
         app.get("/docs", include_in_schema=False)(_docs)
     if roles & {"door", "web"}:

@@ -23,6 +23,7 @@ from civium.web.posts import ROOT, root_of
 
 _MOST_PARTS = 1_000
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+_OF_THE_CALLER = (b"host", b"authorization", b"cookie", b"x-civium-csrf", b"origin", b"sec-fetch-site")
 _LINK = re.compile(r"/([A-Za-z]+\((\d+)\))$")
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_.~-]+)")
 
@@ -99,7 +100,7 @@ async def _answer(request: Request, part: _Part, made: Mapping[str, str], done: 
     content = _referred(part.body, made)
     body = b"" if content is msgspec.UNSET else msgspec.json.encode(content)
     raw = quote(f"{ROOT}/{path}", safe="/$()'%,:;=@!*~.-_").encode()
-    kept = [(name, value) for name, value in request.scope["headers"] if name in (b"host", b"authorization", b"cookie")]
+    kept = [(name, value) for name, value in request.scope["headers"] if name in _OF_THE_CALLER]
     own = [
         (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
         for name, value in part.headers.items()

@@ -8,12 +8,13 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
+from civium.core.rights import PUBLIC, Caller
 from civium.engines.catalog import CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
 from civium.sources.arrow import decode_arrow
@@ -21,6 +22,7 @@ from civium.sources.batch import Batch
 from civium.sources.intake import Receipt
 from civium.sources.register import Registered, decode_lines, plan
 
+CALLER = "civium.caller"  # where a request keeps it
 _LONGEST_KEY = 200
 _BODIES = 3  # of the largest allowed size may be in memory at a time
 
@@ -62,6 +64,12 @@ def city_of(request: Request) -> City:
     return city
 
 
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who asks; ``identity`` has found it out."""
+    caller: Caller = connection.scope.get(CALLER, PUBLIC)
+    return caller
+
+
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(msgspec.json.encode(content), status, headers, "application/json")
@@ -72,7 +80,7 @@ def refusal(error: CiviumError) -> Response:
     if isinstance(error, InputRefused):
         rows = [asdict(row) for row in error.rows[:1000]]
         content = {"code": error.status, "type": "error", "message": str(error), "rows": rows}
-        return answer(content, error.status)
+        return answer(content, error.status, {"WWW-Authenticate": "Bearer"} if error.status == 401 else None)
     if isinstance(error, LogInDoubt):
         content = {"code": 504, "type": "error", "message": f"{error}; nobody knows yet whether it is stored"}
         return answer(content, 504, {"Retry-After": "1"})
@@ -181,8 +189,7 @@ async def post_register(request: Request) -> Response:
     if dry_run(request):
         await asyncio.to_thread(planned, city.catalog)
     else:
-        who = request.headers.get("x-civium-who", "register door")[:100]
-        await city.changes.make(planned, who=who, why=f"{len(lines)} things registered")
+        await city.changes.make(planned, who=caller_of(request).signed(), why=f"{len(lines)} things registered")
     brief = request.query_params.get("ids") == "false"
     content: dict[str, Any] = {"created": registered.created, "unchanged": registered.unchanged}
     if not brief:

@@ -1,55 +1,38 @@
 """The operators' interface: state of the city, practices and their mandates, decisions and their story, replay's data.
 
-Reading is open on loopback; whatever changes something needs the operator's token (``Authorization: Bearer``).
+Anyone reads, of streams what the caller may know; who may change what, ``web.rules`` says.
 """
 
 import asyncio
-import hmac
 import io
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import select
 from starlette.responses import Response, StreamingResponse
 
 from civium.acts.approve import approve
 from civium.city import City
-from civium.city_folder import token
 from civium.core import InputRefused, Mandate, Practice, from_datetime
 from civium.core.wire import write_view
 from civium.ledger.projection import DECISIONS, INCIDENTS, NOTICES
 from civium.ledger.story import story
 from civium.twin.views import build_view, require_raw
-from civium.web.doors import city_of
+from civium.web.doors import caller_of, city_of
+from civium.web.rules import NotAllowed
 from civium.web.state import aggregate_of_kind, city_state, latest_of_kind, practices_state, series_of_kind
 
 router = APIRouter(prefix="/api", tags=["interface"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-class NotTheOperator(InputRefused):
-    """The request needs the operator's token."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this needs the operator's token (in the city folder): Authorization: Bearer TOKEN", status=401
-        )
-
-
-def operator(request: Request) -> None:
-    """Let only the holder of the city's token pass."""
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(given.encode(), token(city_of(request).folder).encode()):
-        raise NotTheOperator
-
-
 class Why(BaseModel):
-    """Who wants it, and why; both go on the record."""
+    """Why, and for whom if not for oneself; both go on the record beside the caller."""
 
-    who: str = Field("operator", max_length=100)
+    who: str = Field("", max_length=100)
     why: str = Field("", max_length=1000)
 
 
@@ -83,24 +66,24 @@ async def practices(request: Request) -> Any:
     return await practices_state(city_of(request))
 
 
-@router.post("/practices/{practice}/mandate", dependencies=[Depends(operator)])
+@router.post("/practices/{practice}/mandate")
 async def set_mandate(request: Request, practice: str, wish: MandateWish) -> dict[str, str]:
     """Change a practice's mandate: advise, approve or act."""
-    await city_of(request).orders.set_mandate(practice, wish.mandate, wish.who, wish.why)
+    await city_of(request).orders.set_mandate(practice, wish.mandate, _steers(request, practice, wish), wish.why)
     return {"practice": practice, "mandate": wish.mandate}
 
 
-@router.post("/practices/{practice}/parameters", dependencies=[Depends(operator)])
+@router.post("/practices/{practice}/parameters")
 async def set_parameters(request: Request, practice: str, wish: ParametersWish) -> dict[str, Any]:
     """Change a practice's parameters."""
-    await city_of(request).orders.set_parameters(practice, wish.params, wish.who, wish.why)
+    await city_of(request).orders.set_parameters(practice, wish.params, _steers(request, practice, wish), wish.why)
     return {"practice": practice, "params": wish.params}
 
 
-@router.post("/switch", dependencies=[Depends(operator)])
+@router.post("/switch")
 async def set_switch(request: Request, wish: SwitchWish) -> dict[str, bool]:
     """Put the whole city back to advise, or let the mandates count again."""
-    await city_of(request).orders.set_switch(wish.advise_only, wish.who, wish.why)
+    await city_of(request).orders.set_switch(wish.advise_only, caller_of(request).signed(wish.who), wish.why)
     return {"advise_only": wish.advise_only}
 
 
@@ -150,14 +133,14 @@ async def decision_state(request: Request, decision: str) -> Response:
     return Response(data, media_type="application/octet-stream")
 
 
-@router.post("/decisions/{decision}/commands/{number}/{verdict}", dependencies=[Depends(operator)])
+@router.post("/decisions/{decision}/commands/{number}/{verdict}")
 async def judge_command(request: Request, decision: str, number: int, verdict: str, wish: Why) -> dict[str, str]:
     """Approve or refuse a command that waits for a person."""
     if verdict not in ("approve", "refuse"):
         raise InputRefused("use approve or refuse", status=404)
     city, refuse = city_of(request), verdict == "refuse"
-    now = city.clock.now()
-    await approve(city.ledger, city.turns.guard, decision, number, who=wish.who, why=wish.why, refuse=refuse, now=now)
+    now, who = city.clock.now(), _steers(request, decision.partition(".")[0], wish)
+    await approve(city.ledger, city.turns.guard, decision, number, who=who, why=wish.why, refuse=refuse, now=now)
     return {"decision": decision, "verdict": verdict}
 
 
@@ -230,6 +213,14 @@ async def ledger(request: Request, after: Annotated[int, Query(ge=0)] = 0) -> St
             yield msgspec.json.encode({"sequence": sequence, "raw": raw.decode()}) + b"\n"
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _steers(request: Request, practice: str, wish: Why) -> str:
+    """Who steers a practice; raises NotAllowed for a caller who may not."""
+    caller = caller_of(request)
+    if not caller.may_steer(practice):
+        raise NotAllowed(caller, f"a token for the practice '{practice}'")
+    return caller.signed(wish.who)
 
 
 async def _view(city: City, practice: Practice, tick: int, cut: dict[str, int]) -> Response:

@@ -23,7 +23,7 @@ from civium.sources.sensorthings.observations import InlineEntity, decode_data_a
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.write import Creation, plan_create
 from civium.web import amending, batches, reading, tasking
-from civium.web.doors import accept, answer, body_of, city_of, key_of
+from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
 
@@ -152,7 +152,7 @@ async def _make(request: Request, path: str, body: bytes) -> Response:
                 raise InputRefused("nothing was created", examined.refused)
         return planned[0].edits
 
-    await city.changes.make(build, who="SensorThings door", why=f"POST {path[:100]}")
+    await city.changes.make(build, who=caller_of(request).signed(), why=f"POST {path[:100]}")
     creation = planned[0]
     if creation.id is None:
         assert creation.observations is not None

@@ -1,24 +1,27 @@
-"""Tasks over HTTP: whoever holds the operator's token may ask an actuator for something, and let go of it again."""
+"""Tasks over HTTP: staff may ask an actuator in its scope for something, and let go of it again."""
 
 import asyncio
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
+from civium.engines.catalog.tables import ACTUATORS
+from civium.ledger.projection import COMMANDS
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.tasking import decode_task
-from civium.web.doors import answer, body_of, city_of, key_of
-from civium.web.interface import operator
+from civium.web.doors import answer, body_of, caller_of, city_of, key_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
+from civium.web.rules import NotAllowed
 
 
 def mount(app: FastAPI) -> None:
     """Add the routes; they stand before those of the other entities."""
     for path in ("/Tasks", "/TaskingCapabilities({capability:int})/Tasks"):
-        app.post(ROOT + path, tags=["SensorThings"], status_code=201, dependencies=[Depends(operator)])(create_task)
-    app.delete(ROOT + "/Tasks({task:int})", tags=["SensorThings"], dependencies=[Depends(operator)])(delete_task)
+        app.post(ROOT + path, tags=["SensorThings"], status_code=201)(create_task)
+    app.delete(ROOT + "/Tasks({task:int})", tags=["SensorThings"])(delete_task)
 
 
 async def create_task(request: Request) -> Response:
@@ -26,6 +29,8 @@ async def create_task(request: Request) -> Response:
     the `reason`), or advised while the city is switched to advise."""
     city, path, body = city_of(request), path_of(request), await body_of(request)
     command, who = await asyncio.to_thread(decode_task, path, body, city.catalog, city.clock.now())
+    await asyncio.to_thread(_may_ask, request, command.actuator)
+    who = caller_of(request).signed(who)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     task = await city.wishes.ask(command, who, key=key, content=path.encode() + b"\0" + body)
     base, now = root_of(request), city.clock.now()
@@ -37,5 +42,17 @@ async def create_task(request: Request) -> Response:
 async def delete_task(request: Request, task: int) -> Response:
     """Let go of what a Task holds. It stays on the record as released; its device falls back when it would have lapsed
     anyway."""
-    await city_of(request).wishes.release(task, "operator", "the Task was deleted")
+    city = city_of(request)
+    of_task = select(COMMANDS.c.actuator).where(COMMANDS.c.id == task)
+    for row in await asyncio.to_thread(city.ledger.projection.rows, of_task):
+        await asyncio.to_thread(_may_ask, request, row["actuator"])
+    await city.wishes.release(task, caller_of(request).signed(), "the Task was deleted")
     return Response(status_code=200)
+
+
+def _may_ask(request: Request, actuator: int) -> None:
+    """Refuse a caller in whose scope the thing of an actuator is not."""
+    city, caller = city_of(request), caller_of(request)
+    known = city.catalog.last(ACTUATORS.name, [actuator]).get(actuator)
+    if known is not None and not city.rights.may_change(caller, known["thing"]):
+        raise NotAllowed(caller, "a token in whose scope the actuator's thing is")

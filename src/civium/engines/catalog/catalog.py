@@ -42,6 +42,7 @@ from civium.engines.catalog import migrations, references, versions
 from civium.engines.catalog.change import Change
 from civium.engines.catalog.database import CatalogUnavailable, Database
 from civium.engines.catalog.dialects import among_texts
+from civium.engines.catalog.kinds import Kinds
 from civium.engines.catalog.places import Places
 from civium.engines.catalog.postgresql import PostgreSql
 from civium.engines.catalog.sqlite import Sqlite
@@ -88,6 +89,7 @@ class Catalog:
         self.engine = engine
         self._database = _DATABASES[engine.dialect.name]
         self.streams = StreamIndex()
+        self.kinds = Kinds()
         self.places = Places()
         self._writing = threading.Lock()
         past = {table.name for table in PAST.values()}
@@ -110,6 +112,7 @@ class Catalog:
             self.features_gone = _gone(connection, FEATURES)
             self._applied = {str(stream): int(seq) for stream, seq in connection.execute(select(APPLIED))}
             self.streams.load(connection, self._database)
+            self.kinds.load(connection, self._database)
             self.places.load(connection)
         self._changed = dict.fromkeys(self._columns, self.applied())  # table -> seq of its last change, at most
 
@@ -163,6 +166,10 @@ class Catalog:
         """The last sequence of a log stream that this process has folded; 0 when none has."""
         return self._applied.get(stream, 0)
 
+    def changed(self, *tables: Table) -> int:
+        """The sequence of the last change of some tables, or a later one."""
+        return max(self._changed[table.name] for table in tables)
+
     def defaults(self, table: str) -> Mapping[str, Any]:
         """What the columns of a table hold that a new row leaves out."""
         return self._columns[table]
@@ -203,6 +210,8 @@ class Catalog:
             if name in self._last_id:
                 self._last_id[name] = max(self._last_id[name], max(map(itemgetter("id"), rows)))
         self.features_gone |= {row["id"] for row in gone.get(FEATURES.name, ())}
+        self.kinds.put(given.get(THINGS.name, []))
+        self.kinds.change(changed.get(THINGS.name, []))
         self.streams.extend(given.get(DATASTREAMS.name, []), self._columns[DATASTREAMS.name])
         self.streams.change(changed.get(DATASTREAMS.name, []))
         self.streams.remove([row["id"] for row in gone.get(DATASTREAMS.name, ())])
@@ -295,7 +304,7 @@ class Catalog:
 
     def regrouped(self) -> set[int]:
         """Observed properties (ids) whose streams are not those that they always were: see ``references.regrouped``."""
-        at = max(self._changed[table.name] for table in (DATASTREAMS, THINGS))
+        at = self.changed(DATASTREAMS, THINGS)
         if self._regrouped[0] != at:
             with self.engine.connect() as connection:
                 self._regrouped = (at, references.regrouped(connection))
@@ -369,7 +378,7 @@ class Catalog:
     ) -> pa.Table:
         """Run a query under a cut, or give last time's answer if nothing has changed in its tables since."""
         cat_seq = min(cat_seq, self.applied())
-        key = (name, min(cat_seq, max(self._changed[table.name] for table in tables)))
+        key = (name, min(cat_seq, self.changed(*tables)))
         if key not in self._answers:
             with self.engine.connect() as connection:  # in blocks: a million rows as Python objects take a gigabyte
                 statement = query(lambda table: versions.as_of(connection, table, cat_seq))

@@ -33,6 +33,7 @@ _COLUMNS: dict[str, tuple[type[np.generic], Mapping[str, int] | None]] = {
     "property": (np.int64, None),
     "sensor": (np.int64, None),
     "access": (np.uint8, ACCESS),
+    "personal": (np.bool_, None),
     "si_unit": (np.int32, None),  # its codes are given as units turn up
 }
 _UNKNOWN_CODE = {"observation_type": JSON, "access": ACCESS[str(Access.RESTRICTED)]}
@@ -54,6 +55,7 @@ class StreamIndex:
     property: NDArray[np.int64]  # id of the observed property
     sensor: NDArray[np.int64]
     access: NDArray[np.uint8]  # as in ACCESS
+    personal: NDArray[np.bool_]
     si_unit: NDArray[np.int32]  # as in unit_codes
     lines: tuple[NDArray[np.float64], NDArray[np.float64]]  # factor and offset, of one moment
 

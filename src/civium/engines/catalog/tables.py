@@ -209,6 +209,24 @@ ACTUATORS = Table(
     Index(None, "kind"),
 )
 
+# Who may come in. Of a token only a digest is kept: the token itself was told once, to who made it.
+TOKENS = Table(
+    "tokens",
+    METADATA,
+    _id(),
+    _words("name"),
+    _words("role"),
+    _words("scope", "{}"),
+    Column("digest", Words, nullable=False, unique=True),  # SHA-256 of 256 random bits, in hexadecimal
+    Column("made", BigInteger, nullable=False),  # [us since epoch] by the machine's clock, as are the others
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("opened_by", Id, nullable=False, default=0),  # the token that logged in, of a session of a browser
+    _flag("session"),
+    _seq(),
+    Index(None, "session", "expires"),
+)
+
 # Of the settings below the row with the highest seq holds.
 MANDATES = Table(
     "mandates",

@@ -61,7 +61,7 @@ def _value(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decode_task(path: str, body: bytes, catalog: Catalog, now: int) -> tuple[Command, str]:
-    """The command that a body (JSON) at ``Tasks`` or ``TaskingCapabilities(1)/Tasks`` asks for, and who asks.
+    """The command that a body (JSON) at ``Tasks`` or ``TaskingCapabilities(1)/Tasks`` asks for, and for whom.
 
     ``now`` [us since epoch] is when its duration begins. Raises InputRefused: 400 that names the parameter, 404 for a
     path that leads nowhere.
@@ -118,7 +118,7 @@ def _command(actuator: int, wanted: Mapping[str, Any], facts: Mapping[str, Any],
     if not isinstance(tier, str) or tier not in _TIERS:
         raise _wrong("tier", f"it must be one of {', '.join(_TIERS)}")
     command = Command(actuator, value, _until(wanted, longest_hold(facts), now), _TIERS[tier], said["because"])
-    return command, said["who"] or "operator"
+    return command, said["who"]
 
 
 def _until(wanted: Mapping[str, Any], longest: float, now: int) -> int:

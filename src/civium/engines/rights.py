@@ -1,0 +1,200 @@
+"""Which streams a caller may read and write: the one place that answers it, as a mask of streams and as SQL.
+
+A stream is open, internal or restricted, and a personal one counts as restricted. Anyone reads what is open; staff
+without a scope also what is internal; a scope opens what it names, and nothing else is open to who has one. A device
+and a department write what their scope names, an operator without a scope what it reads.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, FromClause, Row, and_, false, or_, select, true
+
+from civium.core import Access, Clock
+from civium.core.rights import ANY, PUBLIC, STAFF, Caller, Role, Scope, read_scope
+from civium.engines.catalog import Catalog, Change
+from civium.engines.catalog.dialects import among_ids
+from civium.engines.catalog.streams import ACCESS
+from civium.engines.catalog.tables import DATASTREAMS, THINGS, TOKENS
+
+Mask = NDArray[np.bool_]
+LOCAL = "local"  # the caller who holds the token in the city's folder
+_NOTHING, _OPEN, _INTERNAL, _ALL = range(-1, 3)  # up to which access without a scope
+_MOST_MASKS = 256
+_AT_ONCE = 10_000  # ids in one statement
+
+
+def digest_of(secret: bytes) -> bytes:
+    """What is kept of a token. It has 256 random bits: nobody finds it by trying, so it needs no slow hash."""
+    return sha256(secret).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    caller: Caller
+    opened_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The streams that a caller reaches: ``mask`` is indexed by stream; ``whole``: these are all that there are."""
+
+    mask: Mask
+    whole: bool
+
+    def holds(self, stream: int) -> bool:
+        """Whether one stream is reached."""
+        return 0 < stream < len(self.mask) and bool(self.mask[stream])
+
+    def among(self, streams: NDArray[np.int64]) -> Mask:
+        """Which of some streams (any integers) are reached."""
+        inside = (streams > 0) & (streams < len(self.mask))
+        return inside & self.mask[np.where(inside, streams, 0)]
+
+
+class Rights:
+    """Knows every token, and what each caller reaches. ``local`` is the token that lies in the city's folder."""
+
+    def __init__(self, catalog: Catalog, wall: Clock, local: str, *, trusting: bool) -> None:
+        self._catalog, self._wall = catalog, wall
+        self.public = Caller(PUBLIC.name, Role.PUBLIC, trusted=True) if trusting else PUBLIC
+        self._local = digest_of(local.encode())
+        self._digests: dict[int, bytes] = {}
+        self._kept: dict[bytes, _Kept] = {}
+        self._masks: dict[tuple[bool, Role, Scope, bool], tuple[int, Reach]] = {}
+        with catalog.engine.connect() as connection:
+            self._put(connection.execute(select(TOKENS).where(TOKENS.c.revoked.is_(None))).all())
+
+    async def take(self, _: int, change: Change) -> None:
+        """Know what a change of the catalogue did to the tokens."""
+        for row in change.deletes.get(TOKENS.name, ()):
+            self._forget(row["id"])
+        touched = [row["id"] for some in (change.rows, change.updates) for row in some.get(TOKENS.name, ())]
+        for at in range(0, len(touched), _AT_ONCE):
+            with self._catalog.engine.connect() as connection:
+                query = select(TOKENS).where(among_ids(TOKENS.c.id, touched[at : at + _AT_ONCE]))
+                self._put(connection.execute(query).all())
+
+    def caller(self, secret: bytes) -> Caller | None:
+        """Who holds a token; None: nobody may come in with it (any more)."""
+        digest = digest_of(secret)
+        kept = self._kept.get(digest)
+        if kept is None:
+            return Caller(LOCAL, Role.ADMINISTRATOR) if digest == self._local else None
+        if not self._lives(kept) or (kept.opened_by and not self._opens(kept.opened_by)):
+            return None
+        return kept.caller
+
+    def readable(self, caller: Caller) -> Reach:
+        """The streams whose Observations a caller may read, and of which it may know."""
+        return self._reach(caller, writing=False)
+
+    def writable(self, caller: Caller) -> Reach:
+        """The streams whose Observations a caller may write."""
+        return self._reach(caller, writing=True)
+
+    def is_public(self, stream: int) -> bool:
+        """Whether anyone may read a stream."""
+        return self.readable(PUBLIC).holds(stream)
+
+    def may_make(self, caller: Caller, kind: str) -> bool:
+        """Whether a caller may register things of a kind, and change and remove them."""
+        if caller.everywhere or caller.trusted:
+            return True
+        return caller.role in STAFF and (ANY in caller.scope.kinds or kind in caller.scope.kinds)
+
+    def may_change(self, caller: Caller, thing: int) -> bool:
+        """Whether a caller may change a thing, and ask its actuators for something."""
+        if caller.role is Role.ADMINISTRATOR or (caller.role is Role.OPERATOR and not caller.scope.names_streams):
+            return True
+        if caller.role not in STAFF:
+            return False
+        kinds, scope = self._catalog.kinds, caller.scope
+        mine = 0 < thing < len(kinds.of) and kinds.of[thing] in kinds.these(scope.kinds)
+        return thing in scope.things or ANY in scope.kinds or bool(mine)
+
+    def _put(self, rows: Iterable[Row[tuple[object, ...]]]) -> None:
+        for row in rows:
+            self._forget(row.id)
+            if row.revoked is None:
+                digest = bytes.fromhex(row.digest)
+                scope = read_scope(json.loads(row.scope))
+                caller = Caller(row.name, Role(row.role), scope, row.id, row.expires)
+                self._digests[row.id], self._kept[digest] = digest, _Kept(caller, row.opened_by)
+
+    def _forget(self, token: int) -> None:
+        if (digest := self._digests.pop(token, None)) is not None:
+            del self._kept[digest]
+
+    def _lives(self, kept: _Kept) -> bool:
+        return kept.caller.expires is None or self._wall.now() < kept.caller.expires
+
+    def _opens(self, token: int) -> bool:
+        """Whether the token that opened a session still lives."""
+        digest = self._digests.get(token)
+        return digest is not None and self._lives(self._kept[digest])
+
+    def _reach(self, caller: Caller, *, writing: bool) -> Reach:
+        catalog = self._catalog
+        key = (writing, caller.role, caller.scope, caller.trusted)
+        at = min(catalog.applied(), catalog.changed(DATASTREAMS, THINGS))
+        found = self._masks.get(key)
+        if found is None or found[0] != at:
+            while len(self._masks) >= _MOST_MASKS:
+                self._masks.pop(next(iter(self._masks)), None)
+            mask = _mask(catalog, caller, writing=writing)
+            found = self._masks[key] = (at, Reach(mask, bool(mask[1:].sum() == catalog.streams.exists[1:].sum())))
+        return found[1]
+
+
+def readable_sql(caller: Caller, streams: FromClause) -> ColumnElement[bool]:
+    """The same as ``Rights.readable`` as a condition on rows of the table ``datastreams``."""
+    level, c = _level(caller, writing=False), streams.c
+    if level == _ALL:
+        return true()
+    words = [str(word) for word, code in ACCESS.items() if code <= level]
+    some = [and_(c.access.in_(words), c.personal.is_(False))] if words else []
+    scope = caller.scope
+    if scope.datastreams:
+        some.append(among_ids(c.id, sorted(scope.datastreams)))
+    if scope.things:
+        some.append(among_ids(c.thing, sorted(scope.things)))
+    if scope.kinds:
+        some.append(c.thing.in_(select(THINGS.c.id).where(THINGS.c.kind.in_(sorted(scope.kinds)))))
+    return or_(false(), *some)
+
+
+def _level(caller: Caller, *, writing: bool) -> int:
+    """Up to which access a caller reaches what its scope does not name."""
+    if caller.role is Role.ADMINISTRATOR or ANY in caller.scope.kinds:
+        return _ALL
+    staff = caller.role in STAFF and not caller.scope.names_streams
+    if writing:
+        return _INTERNAL if staff and caller.role is Role.OPERATOR else _OPEN if caller.trusted else _NOTHING
+    return _INTERNAL if staff else _OPEN
+
+
+def _mask(catalog: Catalog, caller: Caller, *, writing: bool) -> Mask:
+    index, kinds, scope = catalog.streams, catalog.kinds.of, caller.scope
+    exists, thing = index.exists, index.thing[: len(index.exists)]
+    level = _level(caller, writing=writing)
+    if level == _ALL:
+        return exists.copy()
+    closed = ACCESS[Access.RESTRICTED]
+    guarded = np.where(index.personal[: len(exists)], closed, index.access[: len(exists)]).astype(np.int64)
+    mask: Mask = guarded <= level
+    if scope.datastreams:
+        some = np.fromiter(scope.datastreams, np.int64)
+        mask[some[(some > 0) & (some < len(mask))]] = True
+    if scope.things:
+        mask |= np.isin(thing, np.fromiter(scope.things, np.int64))
+    if scope.kinds:
+        inside = thing < len(kinds)
+        mask |= inside & np.isin(kinds[np.where(inside, thing, 0)], catalog.kinds.these(scope.kinds))
+    mask &= exists
+    mask[0] = False
+    return mask

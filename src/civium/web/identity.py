@@ -1,0 +1,137 @@
+"""Who asks: each request has its caller before anything else looks at it, and each route says who may come.
+
+A program sends its token in ``Authorization: Bearer``. A browser sends the cookie that a login gave it; with that a
+change needs the header ``X-Civium-CSRF`` too, which no page elsewhere can know. A change that a page elsewhere begins
+is refused whoever it is from.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from civium.city import City
+from civium.core import InputRefused
+from civium.core.rights import Caller
+from civium.engines.rights import Rights
+from civium.web.doors import CALLER, caller_of, refusal
+from civium.web.rules import RULES, Need, NotAllowed, meets
+
+COOKIE = "civium_session"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_OWN_TOKENS = "/sources/"  # what posts there shows the token of its source
+_WANTED = (b"authorization", b"cookie", b"x-civium-csrf", b"origin", b"sec-fetch-site", b"host")
+_KEPT = "civium.cookie"
+
+
+class Identified:
+    """Middleware that finds out who asks, before any body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        city: City = scope["app"].state.city
+        try:
+            scope[CALLER], scope[_KEPT] = _recognise(scope, city.rights)
+        except InputRefused as error:
+            if scope["type"] == "http":
+                await refusal(error)(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:100]})
+            return
+        await self._app(scope, receive, send)
+
+
+async def allowed(request: Request) -> None:
+    """Let only those pass for whom the route is; one that no rule speaks of is for administrators alone."""
+    route = request.scope.get("route")
+    need = RULES.get(f"{request.method} {getattr(route, 'path', '')}", Need.ADMINISTRATOR)
+    caller = caller_of(request)
+    if not meets(caller, need):
+        raise NotAllowed(caller, need)
+
+
+def keep_cookie(request: Request, secret: str) -> None:
+    """Know the cookie that the answer sets, as if the request had brought it."""
+    request.scope[_KEPT] = secret
+
+
+def csrf_of(request: Request) -> str:
+    """What the header X-Civium-CSRF must say with this caller's cookie; empty for who has none."""
+    secret: str = request.scope.get(_KEPT, "")
+    return _csrf(secret) if secret else ""
+
+
+def bearer(authorization: bytes) -> bytes | None:
+    """The token in a header ``Authorization``; None for another scheme."""
+    scheme, _, given = authorization.partition(b" ")
+    return given.strip() if scheme.lower() == b"bearer" else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    authorization: bytes
+    cookie: bytes
+    csrf: bytes
+    origin: bytes
+    site: bytes
+    host: bytes
+
+
+def _recognise(scope: Scope, rights: Rights) -> tuple[Caller, str]:
+    """The caller, and its cookie if that is how it is known."""
+    asked = _asked(scope["headers"])
+    changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+    if changes and _from_elsewhere(asked):
+        raise InputRefused("a page of another host may not change anything here", status=403)
+    if asked.authorization and not scope["path"].startswith(_OWN_TOKENS):
+        secret = bearer(asked.authorization)
+        caller = None if secret is None else rights.caller(secret)
+        if caller is None:
+            raise InputRefused("this token is not known here, was revoked or has expired", status=401)
+        return caller, ""
+    if asked.cookie and (given := _session(asked.cookie)):
+        caller = rights.caller(given.encode())
+        if caller is not None:
+            said = asked.csrf.decode("latin-1")
+            if scope["type"] == "http" and changes and not hmac.compare_digest(said, _csrf(given)):
+                raise InputRefused("a change with a cookie needs the header X-Civium-CSRF; ask GET /api/me", status=403)
+            return caller, given
+    return rights.public, ""
+
+
+def _asked(headers: Sequence[tuple[bytes, bytes]]) -> _Asked:
+    found = dict.fromkeys(_WANTED, b"")
+    for name, value in headers:
+        if name in found and not found[name]:  # the first of a name counts
+            found[name] = value
+    return _Asked(*found.values())
+
+
+def _from_elsewhere(asked: _Asked) -> bool:
+    """Whether a browser says that a page of another origin has begun this."""
+    if asked.origin:
+        return urlsplit(asked.origin.decode("latin-1")).netloc.encode("latin-1") != asked.host
+    return asked.site in (b"cross-site", b"same-site")
+
+
+def _session(cookie: bytes) -> str:
+    try:
+        found = SimpleCookie(cookie.decode("latin-1")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _csrf(secret: str) -> str:
+    return urlsafe_b64encode(hmac.digest(secret.encode("utf-8", "replace"), b"csrf", sha256)).decode().rstrip("=")
