@@ -53,6 +53,7 @@ from civium.tokens import Tokens
 from civium.twin.follower import Follower
 from civium.twin.progress import Progress
 from civium.twin.writer import Writer
+from civium.watch import Watch
 from civium.wishes import Wishes
 
 _RETRY_S = 0.5
@@ -93,6 +94,7 @@ class City:
         self.turns: Turns
         self.orders: Orders
         self.wishes: Wishes
+        self.watch: Watch
         self.cuts: Cuts
         self.letters: Letters
         self.sources: Sources
@@ -159,6 +161,9 @@ class City:
         self.turns = Turns(self)
         self.orders = Orders(self)
         self.wishes = Wishes(self)
+        self.watch = Watch(self)
+        await self.watch.start()
+        stack.push_async_callback(self.watch.stop)
         await self.turns.resume()
         stack.push_async_callback(self.turns.stop)
         senders: dict[str, Sender] = {"mqtt": MqttSender(self.public.mqtt), "webhook": WebhookSender()}
@@ -188,6 +193,7 @@ class City:
         if "turn" in self.roles:
             await self.leases.keep("turn", sorted(self.turns.practices.found), self.turns.make_turns_of)
             await self.leases.keep("outbox", ["all"], lambda _: during(self.outbox.start, self.outbox.stop))
+            await self.leases.keep("alarms", ["all"], self.watch.at_work)
         if "door" in self.roles:
             await self.letters.settle()
             await self.leases.keep("mqtt", ["all"], lambda _: during(self.mqtt.start, self.mqtt.stop))
@@ -203,6 +209,7 @@ class City:
         """Hear what the other processes of the city do."""
         self.changes.follow()
         self.ledger.follow()
+        self.watch.book.follow()
 
         async def applied(shard: str, data: bytes) -> None:
             await self.stored.move(int(shard), int(data))
@@ -277,7 +284,10 @@ class City:
         self.ticks += 1
         if self.leases.held("clock") or self.clock.source == "door":
             await self.turns.settle(now)
-        await self.turns.take(before, now, cut, wait=self.clock.source == "door" and not self.log.shared)
+        wait = self.clock.source == "door" and not self.log.shared
+        await self.turns.take(before, now, cut, wait=wait)
+        if self.leases.held("alarms"):
+            await self.watch.tick(now, cut, wait=wait)
 
     async def _follow_ticks(self) -> None:
         while True:

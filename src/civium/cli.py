@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from civium import cli_watch
 from civium.cli_rights import tokens
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(cli_watch.alarms, name="alarms")
+app.add_typer(cli_watch.maintenance, name="maintenance")
 CityFolder = Annotated[Path, typer.Option("--city", help="The city's state folder.", envvar="CIVIUM_CITY")]
 HERE = Path("city")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LAST_BACKUP = "backup.json"  # in the city's folder: the last one that was done
 _EXPIRES_S = 30.0  # after the last sign of life of whoever copies
 _PATIENCE_S = 60.0
-_SETTINGS = ("civium.toml", "token")
+_SETTINGS = ("civium.toml", "token", "push.key")
 _ORDER = ("MARKS", "LEDGER", "DEAD", "POISON", "OBS", "CAT", "TICK")
 
 

@@ -232,6 +232,7 @@ class Turns:
         decided = await self._decide(practice, view, state_in, params)
         plan = decode_plan(decided.plan)
         await self._ensure_streams(practice, plan)
+        closed = await asyncio.to_thread(city.watch.closed, [c.actuator for c in plan.commands], now)
         done = perf_counter()
         decision = f"{practice.id}.all.{now // MICROSECONDS}"
         state_out = await asyncio.to_thread(city.blobs.put, "state", decided.state)
@@ -247,7 +248,8 @@ class Turns:
         def entry() -> Entry | None:
             if city.ledger.projection.sequence(decision) is not None:
                 return None
-            events = self.guard.judge(practice, decision, plan, view.actuators, mandate, settings.advise_only, now)
+            rules = mandate, settings.advise_only, now, closed
+            events = self.guard.judge(practice, decision, plan, view.actuators, *rules)
             return {
                 "type": "turn", "id": decision, "practice": practice.id, "shard": "all", "tick": now, "cut": cut,
                 "mandate": str(mandate), "advise_only": settings.advise_only, "params": params,
@@ -294,7 +296,6 @@ class Turns:
     async def release_all(self, why: str) -> None:
         """Let go of every actuator; the devices fall back when their tasks lapse."""
         now = self.city.clock.now()
-
         holders = (*self.practices.found, OPERATOR)
 
         def entry() -> Entry | None:

@@ -56,12 +56,13 @@ class Wishes:
         cut = {"CAT": city.catalog.applied()}
         settings = await asyncio.to_thread(city.catalog.settings, cut["CAT"])
         encoded = encode_plan(plan)
+        closed = await asyncio.to_thread(city.watch.closed, [command.actuator], now)
 
         def entry() -> Entry | None:
             if city.ledger.projection.sequence(decision) is not None:
                 return None
             guard = city.turns.guard
-            events = guard.judge(_PERSON, decision, plan, actuators, Mandate.ACT, settings.advise_only, now)
+            events = guard.judge(_PERSON, decision, plan, actuators, Mandate.ACT, settings.advise_only, now, closed)
             return {
                 "type": "wish", "id": decision, "practice": OPERATOR, "who": who, "tick": now, "cut": cut,
                 "mandate": str(Mandate.ACT), "advise_only": settings.advise_only, "asked": asked,

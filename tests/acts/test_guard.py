@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civium.acts.guard import Guard, Held
-from civium.core import Command, Mandate, Plan, Practice, Tier
+from civium.core import Command, CommandRefused, Mandate, Plan, Practice, Tier
 from civium.core.view import ACTUATORS
 
 NOW = 1_000_000_000
@@ -131,3 +131,11 @@ def test_a_person_takes_back_what_a_person_asked_for() -> None:
     assert judge(guard, person, first) == ["admitted"]
     assert judge(guard, person, second, now=NOW + 1) == ["admitted", "overridden"]
     assert guard.held[3].until == second.until
+
+
+def test_what_is_under_maintenance_takes_no_command_and_says_why() -> None:
+    guard, plan = Guard(), Plan((Command(1, 50.0, SOON), Command(2, "on", SOON)))
+    events = guard.judge(DUTY, "d", plan, LAMPS, Mandate.ACT, False, NOW, {1: "it is under maintenance"})
+    assert [(event.what, event.why) for event in events] == [("refused", "it is under maintenance"), ("admitted", "")]
+    with pytest.raises(CommandRefused, match="maintenance"):
+        guard.may_admit("duty", plan.commands[0], NOW, {1: "it is under maintenance"})

@@ -1,6 +1,7 @@
 """A person's word on a command that waits for one."""
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -11,9 +12,19 @@ from civium.ledger.record import Entry, Ledger, events_entry
 
 
 async def approve(
-    ledger: Ledger, guard: Guard, decision: str, number: int, *, who: str, why: str, refuse: bool, now: int
+    ledger: Ledger,
+    guard: Guard,
+    decision: str,
+    number: int,
+    *,
+    who: str,
+    why: str,
+    refuse: bool,
+    now: int,
+    closed: Callable[[Sequence[int], int], Mapping[int, str]],
 ) -> None:
-    """Approve (or refuse) the pending command ``number`` of a decision at ``now`` [us since epoch].
+    """Approve (or refuse) the pending command ``number`` of a decision at ``now`` [us since epoch]; ``closed`` says of
+    actuators why they take no command then.
 
     Raises InputRefused when there is no such command (404), and when it is not pending any more or the guard does not
     admit it any more (409).
@@ -24,6 +35,7 @@ async def approve(
         raise InputRefused(f"no command {number} of decision '{decision}'", status=404)
     turn = await ledger.entry(sequence)
     command = msgspec.convert(turn["plan"]["commands"][number], Command)
+    shut = await asyncio.to_thread(closed, [command.actuator], now)
 
     def entry() -> Entry | None:
         if (status := record.status(decision, number)) != "pending":
@@ -31,7 +43,7 @@ async def approve(
         if refuse:
             return events_entry([DecisionEvent(decision, number, "refused", now, who, why)], now)
         try:
-            guard.may_admit(turn["practice"], command, now)
+            guard.may_admit(turn["practice"], command, now, shut)
         except CommandRefused as refusal:
             raise InputRefused(refusal.why, status=409) from None
         approved = DecisionEvent(decision, number, "approved", now, who, why)

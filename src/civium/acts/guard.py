@@ -8,7 +8,8 @@ Rules, in the order in which a command meets them:
 4. Its value is one of the actuator's ``choices``, or within ``minimum`` and ``maximum``, where those are declared.
 5. Another practice's unlapsed command of the same or a higher tier is not displaced; one of a lower tier is. What a
    person asked for is displaced by what a person asks for later.
-6. The mandate: ``advise`` (or the city-wide switch) records it only, ``approve`` waits for a person, ``act`` admits it.
+6. What is under maintenance takes no command.
+7. The mandate: ``advise`` (or the city-wide switch) records it only, ``approve`` waits for a person, ``act`` admits it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from civium.core import MICROSECONDS, Command, CommandRefused, DecisionEvent, Ma
 from civium.core.limits import check_value, longest_hold
 
 OPERATOR = "operator"  # the name under which what a person asks for stands beside the practices
+_NOTHING: Mapping[int, str] = {}
 LETS_GO = ("lapsed", "released", "overridden")  # the events by which a command gives its actuator up
 
 
@@ -55,8 +57,12 @@ class Guard:
         mandate: Mandate,
         advise_only: bool,
         now: int,
+        closed: Mapping[int, str] = _NOTHING,
     ) -> list[DecisionEvent]:
-        """One event for each command (admitted, pending, advised or refused), and overridden ones of others."""
+        """One event for each command (admitted, pending, advised or refused), and overridden ones of others.
+
+        ``closed`` says of actuators why they take no command now.
+        """
         facts = {
             row["actuator"]: msgspec.json.decode(row["facts"] or "{}")
             for row in actuators.select(["actuator", "facts"]).to_pylist()
@@ -66,6 +72,7 @@ class Guard:
         for number, command in enumerate(plan.commands):
             try:
                 self._allow(practice, command, facts, seen, now)
+                _open(command, closed)
             except CommandRefused as refusal:
                 events.append(DecisionEvent(decision, number, "refused", now, "guard", refusal.why))
                 continue
@@ -92,11 +99,12 @@ class Guard:
             events.append(DecisionEvent(before.decision, before.command, "overridden", now, "guard", why))
         return [DecisionEvent(decision, number, "admitted", now, who), *events]
 
-    def may_admit(self, practice: str, command: Command, now: int) -> None:
-        """Rules 3 (still in time) and 5 again, for a command that a person approves later; raises CommandRefused."""
+    def may_admit(self, practice: str, command: Command, now: int, closed: Mapping[int, str] = _NOTHING) -> None:
+        """Rules 3 (still in time), 5 and 6 again, for a command that a person approves later; raises CommandRefused."""
         if command.until <= now:
             raise CommandRefused("it has lapsed already")
         self._free(practice, command, now)
+        _open(command, closed)
 
     def lapse(self, now: int) -> list[DecisionEvent]:
         """The commands whose time is over; their devices are at their own safe default."""
@@ -145,3 +153,8 @@ class Guard:
         held = self.held.get(command.actuator)
         if held and held.until > now and held.practice != practice and held.tier >= command.tier:
             raise CommandRefused(f"{held.practice} holds it with tier {held.tier.name.lower()}")
+
+
+def _open(command: Command, closed: Mapping[int, str]) -> None:
+    if why := closed.get(command.actuator):
+        raise CommandRefused(why)

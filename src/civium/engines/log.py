@@ -1,9 +1,9 @@
 """The log: ordered, durable streams of messages on NATS JetStream. What it acknowledged is synced to disk.
 
 Streams: ``OBS0``, ``OBS1`` ... (observations, one a shard), ``CAT`` (changes of the catalogue), ``TICK`` (the city
-clock), ``LEDGER`` (decisions), ``DEAD`` (what failed validation at a door that cannot answer), ``POISON`` (what could
-not be folded), ``MARKS`` (how far a follower has come). The server is our own child, or an existing cluster that other
-processes of the city use too.
+clock), ``LEDGER`` (decisions), ``ALARM`` (alarms and what became of them), ``DEAD`` (what failed validation at a door
+that cannot answer), ``POISON`` (what could not be folded), ``MARKS`` (how far a follower has come). The server is our
+own child, or an existing cluster that other processes of the city use too.
 """
 
 import asyncio
@@ -47,6 +47,7 @@ def streams(shards: int, replicas: int) -> dict[str, StreamConfig]:
     """How the streams are to be; each message of those with replicas is stored by a majority before it is answered."""
     kinds = [(log_stream(shard), DiscardPolicy.NEW, -1, -1) for shard in range(shards)]
     kinds += [("CAT", DiscardPolicy.NEW, -1, -1), ("LEDGER", DiscardPolicy.NEW, -1, -1)]
+    kinds += [("ALARM", DiscardPolicy.NEW, -1, -1)]
     kinds += [("TICK", DiscardPolicy.OLD, _KEPT_MESSAGES, -1), ("DEAD", DiscardPolicy.OLD, _KEPT_MESSAGES, -1)]
     kinds += [("POISON", DiscardPolicy.NEW, -1, -1)]
     kinds += [("MARKS", DiscardPolicy.OLD, -1, 1)]

@@ -17,6 +17,7 @@ ALWAYS = "always"
 DOORS = ("http", "mqtt", "websocket")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 _NAME = re.compile(r"[A-Za-z0-9-]{1,40}")
+_SECRETS = ("smtp_password", "webhook_token", "push_key")  # of [alarms]
 _INTERVAL = re.compile(r"[1-9][0-9]{0,4}(ms|s)")
 
 
@@ -73,6 +74,20 @@ class LogStreams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edges: tuple[str, ...] = ()  # names of the edges whose devices' readings are fetched
 
 
+class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How those who are on call are told. The password, the token and the key come from the environment alone."""
+
+    smtp: str = ""  # the mail server, host:port
+    smtp_tls: str = "starttls"  # starttls, tls or none
+    smtp_user: str = ""
+    smtp_password: str = ""
+    sender: str = "civium@localhost"
+    webhook_token: str = ""  # sent as Authorization: Bearer
+    push_key: str = ""  # P-256, base64url; empty: the file push.key in the city's folder, made once
+    push_contact: str = "mailto:civium@localhost"  # whom a push service may write to
+    url: str = ""  # of the page where alarms are acknowledged, for messages
+
+
 class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``civium edge`` runs; a city leaves it empty."""
 
@@ -97,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockSource = ClockSource()
     edge: Edge = Edge()
     rights: RightsOf = RightsOf()
+    alarms: Alarms = Alarms()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
 
 
@@ -113,6 +129,9 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
             raw = tomllib.loads(path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsWrong(f"{path} is not valid TOML: {error}") from error
+    for name in _SECRETS:
+        if isinstance(told := raw.get("alarms"), dict) and told.get(name):
+            raise SettingsWrong(f"alarms.{name} is a secret: set CIVIUM_ALARMS_{name.upper()} in the environment")
     _overlay(raw, environment)
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
@@ -136,6 +155,10 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
     if sync != ALWAYS and (several or not _INTERVAL.fullmatch(sync)):
         hint = "the servers of a shared log have it in their own configuration" if several else "or such as '200ms'"
         raise SettingsWrong(f"doors.mqtt_sync is '{sync}': use '{ALWAYS}'; {hint}")
+    if settings.alarms.smtp:
+        address(settings.alarms.smtp)
+    if settings.alarms.smtp_tls not in ("starttls", "tls", "none"):
+        raise SettingsWrong(f"alarms.smtp_tls is '{settings.alarms.smtp_tls}': use starttls, tls or none")
     for door in DOORS:
         address(getattr(settings.doors, door))
     if settings.rights.anonymous not in ("local", "read", "write"):

@@ -93,6 +93,14 @@ class Live:
         at = np.where(inside, streams, 0)
         return np.where(inside, self.id[at], 0), np.where(inside, self.time[at], _NEVER), self.value[at]
 
+    def latest_made(
+        self, streams: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Id (0 = none), when it was made and its time [us since epoch], and value (SI) of some streams."""
+        identity, time, value = self.latest(streams)
+        at = np.where((streams >= 0) & (streams < len(self.made)), streams, 0)
+        return identity, np.where(identity > 0, self.made[at], _NEVER), time, value
+
     def newest(self, streams: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The latest row of each of these streams that has one, with all that ``STORED`` names; times [us]."""
         some = streams[(streams >= 0) & (streams < len(self.id))]

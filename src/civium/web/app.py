@@ -15,7 +15,7 @@ from civium import __version__
 from civium.city import City
 from civium.core import CiviumError
 from civium.engines.passing import PASSING
-from civium.web import access, care, doors, interface, pages, posts, sensorthings, sources
+from civium.web import access, alarms, care, doors, interface, pages, posts, sensorthings, sources
 from civium.web.identity import Identified, allowed
 from civium.web.state import sources_of, troubles_of, work_of
 
@@ -60,6 +60,7 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
         app.include_router(interface.router)
         app.include_router(care.router)
         app.include_router(access.router)
+        app.include_router(alarms.router)
         app.include_router(pages.router)
         app.get("/docs", include_in_schema=False)(_docs)
     if roles & {"door", "web"}:

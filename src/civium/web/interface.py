@@ -140,7 +140,10 @@ async def judge_command(request: Request, decision: str, number: int, verdict: s
         raise InputRefused("use approve or refuse", status=404)
     city, refuse = city_of(request), verdict == "refuse"
     now, who = city.clock.now(), _steers(request, decision.partition(".")[0], wish)
-    await approve(city.ledger, city.turns.guard, decision, number, who=who, why=wish.why, refuse=refuse, now=now)
+    await approve(
+        city.ledger, city.turns.guard, decision, number,
+        who=who, why=wish.why, refuse=refuse, now=now, closed=city.watch.closed,
+    )  # fmt: skip
     return {"decision": decision, "verdict": verdict}
 
 

@@ -75,10 +75,17 @@ _OF_ADMINISTRATORS = (
     *("POST /api/backups/{cut}/renew", "POST /api/backups/{cut}/end"),
     *("GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token}"),
 )
+_OF_CITY = (  # an alarm may be of any stream
+    *("POST /api/switch", "GET /api/alarms", "GET /api/alarms/{identity}"),
+    *(f"POST /api/alarms/{{identity}}/{what}" for what in ("ack", "shelve", "unshelve", "clear")),
+    *(f"{method} /api/alarms/{what}" for what in ("rules", "on-call", "push") for method in ("GET", "POST")),
+    *(f"DELETE /api/alarms/{what}" for what in ("rules/{key}", "on-call/{name}", "push/{key}")),
+    *("GET /api/maintenance", "POST /api/maintenance", "POST /api/maintenance/{key}/end"),
+)
 RULES: dict[str, Need] = {
     **dict.fromkeys(_OF_ANYONE, Need.NOTHING),
     **dict.fromkeys(_OF_WRITERS, Need.WRITER),
     **dict.fromkeys(_OF_STAFF, Need.STAFF),
     **dict.fromkeys(_OF_ADMINISTRATORS, Need.ADMINISTRATOR),
-    "POST /api/switch": Need.CITY,
+    **dict.fromkeys(_OF_CITY, Need.CITY),
 }

@@ -30,7 +30,7 @@ ORDER BY o.time, w.thing, o.id LIMIT ?
 """
 
 
-_GROUPS = ("writer", "turn", "outbox", "mqtt", "edge", "source", "clock", "upkeep")
+_GROUPS = ("writer", "turn", "outbox", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
 
 
 async def city_state(city: City) -> dict[str, Any]:
@@ -66,6 +66,7 @@ async def city_state(city: City) -> dict[str, Any]:
             "mqtt": f"{city.public.mqtt.host}:{city.public.mqtt.port}",
             "websocket": "{}:{}".format(*city.public.server.websocket) if city.public.server else "",
         },
+        "alarms": len(city.watch.book.open),
         "edges": edges_of(city),
         "sources": {name: one.state() for name, one in sources_of(city).items()},
         "roles": sorted(city.roles),

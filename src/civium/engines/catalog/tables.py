@@ -262,6 +262,20 @@ SWITCHES = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
 )
 
+# What people order besides: alarm rules, on-call lists, maintenance, calibrations, each kind with a form of its own.
+ORDERS = Table(
+    "orders",
+    METADATA,
+    Column("kind", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("body", Words),  # JSON; null: withdrawn
+    _words("who"),
+    _words("why"),
+    Column("at", BigInteger, nullable=False),
+    _seq(),
+    PrimaryKeyConstraint("kind", "key", "seq"),
+)
+
 APPLIED = Table(
     "applied",
     METADATA,
@@ -287,5 +301,5 @@ def _past(table: Table) -> Table:
 PAST = {
     table.name: _past(table)
     for table in list(METADATA.sorted_tables)
-    if table not in (MANDATES, PARAMETERS, SWITCHES, APPLIED)
+    if table not in (MANDATES, PARAMETERS, SWITCHES, ORDERS, APPLIED)
 }
