@@ -13,21 +13,18 @@ from pathlib import Path
 import boto3
 import psycopg
 
-from civium.engines.nats_server import find_server
+from civium.engines.nats_server import find_server, free_port
 
 USER, PASSWORD = "civium", "CHANGE-ME"
 _GUIDE = Path(__file__).parents[2] / "docs" / "cluster"
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that are free now."""
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
+    """Different loopback ports that are free now."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def wait_for(what: Callable[[], object], seconds: float, why: str) -> object:

@@ -1,9 +1,7 @@
 """A round with the embedded column: a city of one process, a load on its doors, faults, and the verdict."""
 
-import contextlib
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,8 +25,9 @@ import pyarrow.compute as pc
 from civium.city_folder import token
 from civium.core import CiviumError, from_datetime
 from civium.engines.lakes import attach_local
+from civium.engines.nats_server import free_port
 from tests.city.conftest import CityProcess
-from tests.faults import grounds
+from tests.faults import aged, grounds
 from tests.faults.faults import FAULTS, Struck
 from tests.faults.grounds import Ground
 from tests.faults.load import ACCEPTED, Spec, read_notes
@@ -40,7 +39,10 @@ MOST_MEMORY_MB = 1500.0  # resident, of the city's own process
 _LAMPS = 5
 _DECIDES_S = 60.0  # a worker that starts beside a load on two processors takes its time
 _MENDED_S = 20.0  # after a fault: until nothing is amiss any more
-_READINGS = "SELECT stream, CAST(value AS BIGINT) AS number FROM lake.observations WHERE parent IS NULL"
+_READINGS = f"""
+SELECT stream, CAST(value AS BIGINT) AS number FROM lake.observations
+WHERE parent IS NULL AND stream < {aged.FIRST_STREAM}
+"""
 _ESTIMATES = "SELECT parent, stream, count(*) FROM lake.observations WHERE parent IS NOT NULL GROUP BY ALL"
 
 
@@ -55,14 +57,6 @@ class Outcome:
     rate: float = 0.0  # accepted readings/s over the whole load, faults included
     decisions: int = 0
     answers: dict[int, int] = field(default_factory=dict)
-
-
-def _port() -> int:
-    """A free port below those that clients get: one that tries again and again would connect to itself."""
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port := Random().randint(20_000, 30_000)))
-            return port
 
 
 class Watch(threading.Thread):
@@ -101,11 +95,11 @@ class Watch(threading.Thread):
 class Embedded:
     """One city on one ground, from round to round; ``first`` is the next number of every stream."""
 
-    def __init__(self, ground: Ground, seed: int, rate: float, open_again_s: float = OPEN_AGAIN_S) -> None:
-        ports = {door: f"127.0.0.1:{_port()}" for door in ("HTTP", "MQTT")}
+    def __init__(self, ground: Ground, rate: float, open_again_s: float = OPEN_AGAIN_S) -> None:
+        ports = {door: f"127.0.0.1:{free_port()}" for door in ("HTTP", "MQTT")}
         doors = {f"CIVIUM_DOORS_{door}": address for door, address in ports.items()}
         self.city = CityProcess(ground.city, False, {**doors, **ground.environment})
-        self.ground, self.chance = ground, Random(seed)
+        self.ground = ground
         self._busy = 0.0  # processes that want a processor, for each there is: a start takes as many times as long
         self._open_again_s = open_again_s
         self._rate, self._first, self._seen = rate, 1, set[str]()
@@ -137,13 +131,16 @@ class Embedded:
         self._lamps = [told["streams"][f"lamp/{n}/air_temperature"] for n in range(_LAMPS)]
         self.city.client.post("/api/practices/dimmer/mandate", mandate="act", why="the harness")
         self.city.stop()
+        if self.ground.aged:
+            aged.age(self.city.folder)
 
-    def round(self, faults: Sequence[str], seconds: float, calm: float) -> Outcome:
-        """One load with some faults in a row; ``seconds`` a blocked part stays blocked, ``calm`` between faults.
+    def round(self, faults: Sequence[str], seed: int, seconds: float, calm: float) -> Outcome:
+        """One load with some faults in a row, at moments by a ``seed``; ``seconds`` a blocked part stays blocked,
+        ``calm`` between faults.
 
         The city is stopped at its end.
         """
-        outcome = Outcome()
+        outcome, chance = Outcome(), Random(seed)
         with self._load() as notes_of:
             starts = [self._start()]
             watch = Watch(self.city)
@@ -153,11 +150,11 @@ class Embedded:
             began = time.monotonic()
             cut = Struck()
             for name in faults:
-                time.sleep(calm * self.chance.uniform(0.5, 1.5))
-                struck = FAULTS[name].strike(self.city, self.ground, self.chance, seconds)
+                time.sleep(calm * chance.uniform(0.5, 1.5))
+                struck = FAULTS[name].strike(self.city, self.ground, chance, seconds)
                 cut = struck if struck.cut else cut
                 if struck.down:
-                    time.sleep(self.chance.uniform(0.0, 1.0))
+                    time.sleep(chance.uniform(0.0, 1.0))
                     starts.append(self._start())
             time.sleep(calm)
             lasted = time.monotonic() - began
@@ -228,6 +225,8 @@ class Embedded:
         finally:
             city.idle = False
         stored, estimates = _stored(city.folder)
+        if self.ground.aged:
+            complaints += aged.check(city.folder)
         tally, wrong = check_readings(notes, stored)
         decisions, doubtful = check_record(lines, self._seen, estimates)
         return tally, decisions, complaints + wrong + doubtful

@@ -1,6 +1,6 @@
 """The faults: each breaks one thing in a running city, holds it broken for a while, and mends it."""
 
-import os
+import contextlib
 import shutil
 import signal
 import sqlite3
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import httpx
 import psutil
 
+from civium.core import CiviumError
 from tests.city.conftest import CityProcess
 from tests.faults import grounds
 from tests.faults.grounds import Ground, Make
@@ -130,11 +132,8 @@ def record_locked(city: CityProcess, ground: Ground, chance: Random, seconds: fl
 def lake_blocked(city: CityProcess, ground: Ground, chance: Random, seconds: float) -> Struck:
     """The lake's disk hangs: whoever writes or syncs there waits. (DuckDB lets no second program take its lock.)"""
     assert ground.mount is not None
-    _fsfreeze("-f", ground.mount)
-    try:
+    with grounds.frozen(ground.mount):
         time.sleep(seconds)
-    finally:
-        _fsfreeze("-u", ground.mount)
     return Struck()
 
 
@@ -153,21 +152,26 @@ def clock_stepped(city: CityProcess, ground: Ground, chance: Random, seconds: fl
 def power_cut(city: CityProcess, ground: Ground, chance: Random, seconds: float) -> Struck:
     """The disk as it is at one moment: what was not synced is not on it.
 
-    The processes are stopped while the image is copied, since a power cut is one moment and a copy takes many; nothing
-    is synced by that.
+    A power cut is one moment and a copy takes many, so the file system that holds the image is frozen for it: nothing
+    reaches the city's disk meanwhile, not even what its kernel writes late. Nothing of the city is synced by that.
     """
     assert ground.image is not None
-    family = _family(city)
-    for process in family:
-        process.suspend()
-    try:
-        at = time.monotonic()
-        copy = ground.image.with_name(_COPY)
+    assert ground.below is not None
+    at, copy = time.monotonic(), ground.below.with_name(_COPY)
+    with grounds.frozen(ground.below):
         subprocess.run(["cp", "--sparse=always", str(ground.image), str(copy)], check=True)
-    finally:
-        for process in family:
-            process.resume()
     return Struck(cut=copy, at=at)
+
+
+def upkeep_killed(city: CityProcess, ground: Ground, chance: Random, seconds: float) -> Struck:
+    """kill -9 of everything while upkeep merges, rolls up or removes rows; one to three times in a row."""
+    for left in reversed(range(chance.randint(1, 3))):
+        _wait_for_upkeep(city)
+        time.sleep(chance.uniform(0.0, 1.0))
+        everything_killed(city, ground, chance, seconds)
+        if left:
+            city.start()
+    return Struck(down=True)
 
 
 FAULTS: dict[str, Fault] = {
@@ -186,6 +190,7 @@ FAULTS: dict[str, Fault] = {
         (lake_blocked, grounds.lake_apart),
         (clock_stepped, grounds.own_clock),
         (power_cut, grounds.power),
+        (upkeep_killed, grounds.aged),
     )
 }
 
@@ -207,6 +212,16 @@ def _log_server(city: CityProcess) -> psutil.Process:
         time.sleep(0.1)
 
 
+def _wait_for_upkeep(city: CityProcess) -> None:
+    """Until upkeep does something, or long enough for it to have done everything."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(CiviumError, httpx.HTTPError):
+            if city.client.get("/api/status")["store"]["upkeep"]["doing"]:
+                return
+        time.sleep(0.01)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with sqlite3.connect(path, timeout=20, isolation_level=None) as connection:
@@ -215,8 +230,3 @@ def _locked(path: Path) -> Iterator[None]:
             yield
         finally:
             connection.execute("ROLLBACK")
-
-
-def _fsfreeze(how: str, mount: Path) -> None:
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    subprocess.run(["fsfreeze", how, str(mount)], check=True, env={**os.environ, "PATH": path})

@@ -14,6 +14,7 @@ from tests.city.conftest import PRACTICES
 
 _SMALL_MB = 400
 _IMAGE_MB = 1500
+_BELOW_MB = 2000  # of the file system that holds such an image
 _OWN_CLOCK = Path(__file__).with_name("own_clock")
 
 
@@ -28,6 +29,8 @@ class Ground:
     city: Path
     environment: dict[str, str] = field(default_factory=dict)
     image: Path | None = None  # of the file system that the city stands on
+    below: Path | None = None  # where the file system is mounted that holds the image
+    aged: bool = False  # the lake has weeks of history that upkeep has not seen to yet
     mount: Path | None = None  # of the file system that can be filled or frozen
     clock: Path | None = None  # the file of ``set_clock``
 
@@ -50,10 +53,19 @@ def small_disk(base: Path) -> Iterator[Ground]:
 
 @contextmanager
 def power(base: Path) -> Iterator[Ground]:
-    """An ext4 file system in a file, whose state at one moment can be copied."""
-    image = make_image(base / "power.img")
-    with _mounted(base / "disk", "-o", "loop", str(image)) as mount:
-        yield Ground(mount / "city", mount=mount, image=image)
+    """An ext4 file system in a file whose state at one moment can be copied: the one that holds it can be frozen."""
+    outer = make_image(base / "below.img", _BELOW_MB)
+    with _mounted(base / "below", "-o", "loop", str(outer)) as below:
+        image = make_image(below / "power.img")
+        with _mounted(base / "disk", "-o", "loop", str(image)) as mount:
+            yield Ground(mount / "city", mount=mount, image=image, below=below)
+
+
+@contextmanager
+def aged(base: Path) -> Iterator[Ground]:
+    """A folder whose lake is old, with upkeep that hardly rests and raw rows that have passed their retention."""
+    keeping = {"CIVIUM_STORE_MAINTAIN_EVERY_S": "0.5", "CIVIUM_STORE_RETENTION_DAYS": "20"}
+    yield Ground(base / "city", keeping, aged=True)
 
 
 @contextmanager
@@ -81,13 +93,13 @@ def set_clock(path: Path, step: float) -> None:
         file.write(struct.pack("d", step))
 
 
-def make_image(path: Path) -> Path:
+def make_image(path: Path, size_mb: int = _IMAGE_MB) -> Path:
     """An empty ext4 file system in a sparse file."""
     if shutil.which("mkfs.ext4", path=_path()) is None:
         raise CannotRun("mkfs.ext4 is not installed: apt-get install e2fsprogs")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.truncate(_IMAGE_MB * 1024**2)
+        file.truncate(size_mb * 1024**2)
     _do("mkfs.ext4", "-q", "-F", str(path))
     return path
 
@@ -112,6 +124,16 @@ def _mounted(where: Path, *arguments: str) -> Iterator[Path]:
         yield where
     finally:
         _do("umount", "--lazy", str(where))
+
+
+@contextmanager
+def frozen(mount: Path) -> Iterator[None]:
+    """Nothing is written to a file system meanwhile: whoever tries waits."""
+    _do("fsfreeze", "-f", str(mount))
+    try:
+        yield
+    finally:
+        _do("fsfreeze", "-u", str(mount))
 
 
 def _do(*command: str) -> None:

@@ -12,7 +12,7 @@ from random import Random
 
 from tests.faults.embedded import Embedded, Outcome
 from tests.faults.faults import FAULTS
-from tests.faults.grounds import CannotRun, Make, own_clock, small_disk
+from tests.faults.grounds import CannotRun, Make, aged, own_clock, small_disk
 
 _ROUNDS_OF_ONE_CITY = 5
 
@@ -28,18 +28,18 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=sorted(FAULTS), default=sorted(FAULTS))
     parser.add_argument("--keep", action="store_true", help="keep the folders of a round with complaints")
     arguments = parser.parse_args()
-    chance = Random(arguments.seed)
+    chance = Random(arguments.seed)  # of the order; each round has a seed of its own
     base = Path(tempfile.mkdtemp(prefix="civium-faults-"))
     failed = skipped = 0
     order: list[str] = []
-    with Cities(base, arguments.seed, arguments.rate) as cities:
+    with Cities(base, arguments.rate) as cities:
         for number in range(1, arguments.rounds + 1):
             if not order:  # every fault has its turn before one comes again
                 order = chance.sample(arguments.only, len(arguments.only))
-            name = order.pop()
+            name, seed = order.pop(), arguments.seed + number - 1
             began = time.monotonic()
             try:
-                outcome = cities.of(FAULTS[name].ground).round([name], arguments.seconds, arguments.calm)
+                outcome = cities.of(FAULTS[name].ground).round([name], seed, arguments.seconds, arguments.calm)
             except CannotRun as why:
                 skipped += 1
                 print(f"{number:4} {name}: CANNOT RUN HERE: {why}", flush=True)
@@ -47,6 +47,8 @@ def main() -> int:
             print(f"{number:4} {name}: {words(outcome)} ({time.monotonic() - began:.0f} s)", flush=True)
             if outcome.complaints:
                 failed += 1
+                again = f"python -m tests.faults.run --rounds 1 --only {name} --seed {seed} --rate {arguments.rate:g}"
+                print(f"     once more: {again} --seconds {arguments.seconds:g} --calm {arguments.calm:g}", flush=True)
                 cities.abandon(FAULTS[name].ground, keep=arguments.keep)
     if not arguments.keep or not failed:
         shutil.rmtree(base, ignore_errors=True)
@@ -57,8 +59,8 @@ def main() -> int:
 class Cities:
     """One city a ground, for some rounds; then a fresh one takes its place."""
 
-    def __init__(self, base: Path, seed: int, rate: float) -> None:
-        self._base, self._seed, self._rate = base, seed, rate
+    def __init__(self, base: Path, rate: float) -> None:
+        self._base, self._rate = base, rate
         self._running: dict[Make, tuple[Embedded, ExitStack]] = {}
         self._rounds: dict[Make, int] = {}
         self._made = 0
@@ -72,7 +74,7 @@ class Cities:
 
     def of(self, ground: Make) -> Embedded:
         """The city on a ground; made if there is none, or when the one there has had its rounds."""
-        most = 1 if ground in (small_disk, own_clock) else _ROUNDS_OF_ONE_CITY
+        most = 1 if ground in (aged, own_clock, small_disk) else _ROUNDS_OF_ONE_CITY
         if self._rounds.get(ground, 0) >= most:
             self.abandon(ground)
         self._rounds[ground] = self._rounds.get(ground, 0) + 1
@@ -80,7 +82,7 @@ class Cities:
             self._made += 1
             stack = ExitStack()
             place = stack.enter_context(ground(self._base / f"{self._made}"))
-            city = Embedded(place, self._seed * 1000 + self._made, self._rate)
+            city = Embedded(place, self._rate)
             stack.callback(city.city.stop)
             self._running[ground] = city, stack
             city.found()

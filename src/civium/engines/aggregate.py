@@ -96,7 +96,6 @@ def aggregate(
     where a day's readings have passed their retention and what is left of them is too coarse.
     """
     _check(start, end, step)
-    _check(start, end, step)
     c.execute("BEGIN")  # one state of the lake for all that follows
     try:
         c.register("wanted", wanted)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from civium.core.tasks import end
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_S = 1.0
+_LOWEST_PORT, _PORTS = 20_000, 12_000
+_TRIES = 3
+_START_S = 60
 _STARVED_BYTES, _ROOM_BYTES = 16 * 1024**2, 64 * 1024**2
 MAX_PAYLOAD = 32 * 1024 * 1024
 _CONFIG = """
@@ -75,10 +79,11 @@ def find_server() -> str:
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A loopback port that is free now: below those of outgoing connections, which might take it in the next moment."""
+    while True:
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port := _LOWEST_PORT + secrets.randbelow(_PORTS)))
+            return port
 
 
 def _die_with_parent() -> None:
@@ -97,9 +102,8 @@ class NatsServer:
         leaf: Leaf | None = None,
     ) -> None:
         self.folder, self._sync, self._leaf = folder, sync, leaf
-        self.mqtt = (mqtt[0], mqtt[1] or free_port())
-        self.websocket = (websocket[0], websocket[1] or free_port())
-        self.port = free_port()
+        self._doors = {"mqtt": mqtt, "websocket": websocket}
+        self._choose_ports()
         self.restarts = 0
         self._password = secrets.token_hex(16)
         self._process: asyncio.subprocess.Process | None = None
@@ -123,7 +127,26 @@ class NatsServer:
         """Start the child and wait until it listens; raises EngineUnsuitable with what the server said."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._stop_leftover()
-        for name, (host, port) in (("mqtt", self.mqtt), ("websocket", self.websocket)):
+        for left in reversed(range(_TRIES)):
+            self._write_config()
+            try:
+                await self._spawn()
+                break
+            except EngineUnsuitable as failed:
+                if not left or "address already in use" not in str(failed):
+                    raise
+                self._choose_ports()  # another program took one in the meantime
+        self._watch = asyncio.create_task(self._restart_when_dead())
+        self._room = asyncio.create_task(self._restart_after_a_full_disk())
+
+    def _choose_ports(self) -> None:
+        """Any free one where none is named."""
+        self.mqtt, self.websocket = ((host, port or free_port()) for host, port in self._doors.values())
+        self.port = free_port()
+
+    def _write_config(self) -> None:
+        """Raises EngineUnsuitable when a port that is named is taken."""
+        for name, (host, port) in self._doors.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -149,9 +172,6 @@ class NatsServer:
                 else "",
             )
         )
-        await self._spawn()
-        self._watch = asyncio.create_task(self._restart_when_dead())
-        self._room = asyncio.create_task(self._restart_after_a_full_disk())
 
     async def stop(self) -> None:
         """Stop the child; it syncs and closes its files."""
@@ -175,7 +195,7 @@ class NatsServer:
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             start_new_session=True,  # a Ctrl-C in the terminal is for us; we stop the child in order
         )
-        for _ in range(300):
+        for _ in range(_START_S * 20):
             if self._process.returncode is not None:
                 break
             try:
