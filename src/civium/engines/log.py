@@ -37,6 +37,8 @@ _KEEPER = "civium_door"  # a durable consumer that is never read: the server kee
 _PATIENCE_S = 5.0
 _CLUSTER_START_S = 60.0
 _STORE_FAILED = 10077  # also: the stream holds as much as it may
+# Another sequence than expected; that cannot be said yet, since a message is on its way; and the same without a number.
+_OVERTAKEN = (10071, 10163, 10164)
 PRIVATE = ("127.0.0.1", 0)  # a listener on a port that nobody knows
 _PREPARED = "mqtt.prepared"  # a file in the server's folder
 _SAYINGS = "civium-says"
@@ -204,27 +206,32 @@ class Log:
         subject: str = "0",
         key: str = "",
         expect_last: int | None = None,
+        expect_of: str = "",
         headers: Mapping[str, str] | None = None,
         timeout: float = _PATIENCE_S,
     ) -> tuple[int, bool]:
         """Store a message, synced; returns its sequence and whether it was a repeat of ``key``.
 
-        Raises LogConflict when ``expect_last`` is not the stream's last sequence, LogUnavailable when not stored, and
-        LogInDoubt when there was no answer within ``timeout`` [s].
+        Raises LogConflict when ``expect_last`` is not the last sequence of the stream (of its subjects ``expect_of``,
+        with wildcards, where that is given), LogUnavailable when not stored, and LogInDoubt when there was no answer
+        within ``timeout`` [s].
         """
         if not self._client.is_connected:
             raise LogUnavailable("the log's server is away; try again later")
         sent = dict(headers or {})
         if key:
             sent["Nats-Msg-Id"] = key
-        if expect_last is not None:
+        if expect_of:
+            sent["Nats-Expected-Last-Subject-Sequence"] = str(expect_last or 0)
+            sent["Nats-Expected-Last-Subject-Sequence-Subject"] = expect_of
+        elif expect_last is not None:
             sent["Nats-Expected-Last-Sequence"] = str(expect_last)
         try:
             ack = await self._js.publish(
                 f"civium.{stream.lower()}.{subject}", data, timeout=timeout, stream=stream, headers=sent or None
             )
         except APIError as error:
-            if error.err_code == 10071:
+            if error.err_code in _OVERTAKEN:
                 raise LogConflict(f"{stream} moved on: {error.description}") from error
             if error.err_code == _STORE_FAILED and "maximum" not in str(error.description):  # half written, may be
                 raise LogInDoubt(f"the log could not write a message: {error.description}") from error

@@ -5,6 +5,9 @@ each request is answered when its own rows are stored. A message whose answer is
 is known (it is sent again under the same number, which the log knows), its senders wait and the lane is shut: who comes
 is told to come back, nothing of theirs is stored, and nothing piles up in memory while the log is away.
 
+Where several doors share the log, the same key may come to two of them at once. So a message with keys is stored only
+behind the last one with keys that its door has seen: who was overtaken looks first at what the other one stored.
+
 This is the one place where observations enter the log: with several shards there are several lanes.
 """
 
@@ -12,6 +15,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,8 +24,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from civium.core import InputRefused, RowRefusal
-from civium.core.observations import MAX_ROWS, OBSERVATION, encode, pack
-from civium.engines.log import Log, LogInDoubt, LogUnavailable
+from civium.core.observations import MAX_ROWS, OBSERVATION, encode, pack, unpack
+from civium.engines.log import Log, LogConflict, LogInDoubt, LogUnavailable
 from civium.sources.batch import NOTHING_STORED, Batch
 from civium.sources.claims import CONFLICT, MOST_BYTES
 from civium.sources.keys import HEADER, MOST_NAMED, SPAN, Place, RecentKeys, read_header, settled, write_header
@@ -31,11 +35,16 @@ _RETRY_S = 0.1
 _ANSWER_S = 2.0  # a log that takes longer to answer may have died: its message is in doubt
 _LONGEST_S = 60.0  # that a sender is kept waiting for what became of a message in doubt
 _QUICK_ROWS = 5_000  # more are encoded beside the loop
+_STAND_BACK_S = 0.01  # at most, after another door was first
 PLAIN, KEYED = "0", "0.keyed"
 NO_SPANS = np.empty(0, SPAN)
 _NO_ROWS = OBSERVATION.empty_table()
 
 Examine = Callable[[Sequence[Reading]], Batch]
+
+
+class _Overtaken(Exception):
+    """Another door stored a message with keys before ours: ours must be looked at again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,11 +76,16 @@ class Lane:
         self.refused = 0
         self._storing: set[asyncio.Task[None]] = set()
         self._in_doubt = 0  # messages of which nobody knows yet whether they are stored
+        self._subject = f"civium.{self._stream.lower()}"
+        self._in_turn = asyncio.Lock()  # held by a message that others of a shared log may overtake
+        self._seen = 0  # sequence of the last message with keys whose keys are in the index
+        self._sees = asyncio.Event()  # something was seen
+        self._last_under: dict[str, int] = {}  # subject -> its last message, up to ``_seen``
         self._name, self._count = secrets.token_hex(8), 0
 
     async def remember(self, complete: asyncio.Event) -> None:
         """Fill the index with the keys that the log still names; where others store too, go on with theirs."""
-        subject = f"civium.{self._stream.lower()}.*.keyed"
+        subject = f"{self._subject}.*.keyed"
         until: int | None = None
         tail = self._log.tail(self._stream, 0, subject=subject, headers_only=True)
         while True:
@@ -89,6 +103,7 @@ class Lane:
             for message in await tail.fetch(1000, 5.0):
                 if named := message.headers.get(HEADER):
                     self._keys.settle(read_header(named), pack(self._shard, message.sequence))
+                self._see(message.subject, message.sequence)
 
     def check_open(self) -> None:
         """Raise LogUnavailable while it is not known whether a message was stored."""
@@ -128,13 +143,18 @@ class Lane:
         return await part.stored
 
     async def store_marked(
-        self, table: pa.Table, spans: NDArray[np.void], subject: str, key: str, headers: Mapping[str, str]
-    ) -> None:
-        """Store rows in a message of their own under ``subject`` and ``key``, with ``headers`` that say where they come
-        from; returns when they are stored. Raises LogUnavailable when they are not."""
+        self, table: pa.Table, spans: NDArray[np.void], name: str, key: str, headers: Mapping[str, str], after: int
+    ) -> int:
+        """Store rows in a message of their own under ``name`` and ``key``, with ``headers`` that say where they come
+        from; returns its sequence when it is stored.
+
+        Raises LogUnavailable when it is not, and in a shared log LogConflict when the last message under ``name`` is
+        not the one with the sequence ``after``: another door took over.
+        """
+        subject = f"{name}.keyed" if len(spans) or self._log.shared else name
         try:
-            await self._send(table, spans, [], subject, key, headers)
-        except LogUnavailable as error:
+            return unpack(await self._send(table, spans, [], subject, key, headers, after))[1]
+        except (LogUnavailable, LogConflict) as error:
             self._keys.release(spans["key"].tolist(), error)
             raise
 
@@ -242,8 +262,35 @@ class Lane:
         subject: str,
         key: str = "",
         headers: Mapping[str, str] | None = None,
+        after: int | None = None,
     ) -> int:
         """Publish until it is known what became of it; the id of the first row."""
+        if not self._log.shared or (after is None and not len(spans)):
+            return await self._send_now(table, spans, waiting, subject, key, headers, after)
+        await self._take_turn()
+        try:
+            return await self._send_now(table, spans, waiting, subject, key, headers, after)
+        finally:
+            self._in_turn.release()
+
+    async def _take_turn(self) -> None:
+        while True:
+            self.check_open()  # who waits behind a message in doubt must come back
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_S):
+                    await self._in_turn.acquire()
+                    return
+
+    async def _send_now(
+        self,
+        table: pa.Table,
+        spans: NDArray[np.void],
+        waiting: Sequence[_Waiting],
+        subject: str,
+        key: str,
+        headers: Mapping[str, str] | None,
+        after: int | None,
+    ) -> int:
         data = await asyncio.to_thread(encode, table) if table.num_rows > _QUICK_ROWS else encode(table)
         sent = {**(headers or {}), **({HEADER: write_header(spans)} if len(spans) else {})}
         self._count += 1
@@ -255,8 +302,10 @@ class Lane:
                 try:
                     # The log knows its keys for ten minutes of its own clock; it may be away for longer.
                     found = await self._log.holds(self._stream, key, before) if doubtful else None
-                    sequence = found or await self._publish(data, subject, key, sent)
+                    sequence = found or await self._publish(data, subject, key, sent, spans, after)
                     break
+                except _Overtaken:
+                    continue
                 except LogInDoubt as error:
                     if not doubtful:
                         doubtful = True
@@ -275,9 +324,47 @@ class Lane:
         self._keys.settle(spans, first)
         return first
 
-    async def _publish(self, data: bytes, subject: str, key: str, headers: Mapping[str, str]) -> int:
-        stream = self._stream
-        return (await self._log.publish(stream, data, subject=subject, key=key, headers=headers, timeout=_ANSWER_S))[0]
+    async def _publish(
+        self,
+        data: bytes,
+        subject: str,
+        key: str,
+        headers: Mapping[str, str],
+        spans: NDArray[np.void],
+        after: int | None,
+    ) -> int:
+        publish = partial(
+            self._log.publish, self._stream, data, subject=subject, key=key, headers=headers, timeout=_ANSWER_S
+        )
+        if not self._log.shared or (after is None and not len(spans)):
+            return (await publish())[0]
+        whole, seen = f"{self._subject}.{subject}", self._seen
+        if after is not None and self._last_under.get(whole, after) > after:
+            raise LogConflict(f"another door stores what comes to {subject.partition('.')[0]}")
+        if any(place is not None and place.first for place in self._keys.find(spans["key"].tolist())):
+            raise LogUnavailable("the same came to another door at this moment; try again later")
+        try:
+            sequence, _ = await publish(expect_last=seen, expect_of=f"{self._subject}.*.keyed")
+        except LogConflict:
+            await self._look(seen)
+            raise _Overtaken from None
+        self._see(whole, sequence)
+        return sequence
+
+    def _see(self, subject: str, sequence: int) -> None:
+        """The keys of a message are in the index, and those of all before it."""
+        self._last_under[subject] = max(sequence, self._last_under.get(subject, 0))
+        self._seen = max(sequence, self._seen)
+        self._sees.set()
+
+    async def _look(self, seen: int) -> None:
+        """Wait until something behind ``seen`` is in the index, and then for another's luck."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                while self._seen <= seen:
+                    self._sees.clear()
+                    await self._sees.wait()
+        await asyncio.sleep(_STAND_BACK_S * secrets.randbelow(1000) / 1000)
 
     def _turn_away(self) -> None:
         """Tell those who are behind a message in doubt to come back: nothing of theirs was sent."""

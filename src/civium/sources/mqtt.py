@@ -17,7 +17,7 @@ from civium.core import Clock, InputRefused, RowRefusal
 from civium.core.observations import log_stream
 from civium.core.tasks import end
 from civium.engines.catalog import Catalog
-from civium.engines.log import MQTT_OBSERVATIONS, MQTT_STREAM, Log, LogUnavailable
+from civium.engines.log import MQTT_OBSERVATIONS, MQTT_STREAM, Log, LogConflict, LogUnavailable
 from civium.engines.log_letters import written
 from civium.engines.tail import Message
 from civium.sources.batch import Batch, build
@@ -61,6 +61,7 @@ class MqttDoor:
         self.failure: Exception | None = None  # what holds up the door at this moment
         self._taken = 0  # sequence of the devices' stream up to which all is in the log
         self._marks: dict[int, int] = {}  # the same for one shard, as it was found at the start
+        self._stored: dict[int, int] = {}  # sequence of our last message in the log, for each shard
         self._stream = ""  # which devices' stream that is
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -72,12 +73,18 @@ class MqttDoor:
         In a city that was restored the devices' stream is another one, which counts from the beginning.
         """
         self._stream = await self._server.created(MQTT_STREAM)
-        kept = await self._log.mark(self._kept)
-        self._marks = {shard: max(kept, await self._mark(shard)) for shard in range(self._log.shards)}
+        await self._find_place()
         await self._server.count_on(self._name, self._log, max(self._marks.values()))
-        self._taken = min(self._marks.values())
         self._task = asyncio.create_task(self._run())
         self._forgetting = asyncio.create_task(self._keep_forgetting(self._taken))
+
+    async def _find_place(self) -> None:
+        """Learn from the log what is taken, by us or by the door before us."""
+        kept = await self._log.mark(self._kept)
+        for shard in range(self._log.shards):
+            mark, self._stored[shard] = await self._mark(shard)
+            self._marks[shard] = max(kept, mark)
+        self._taken = min(self._marks.values())
 
     async def is_another(self) -> bool:
         """Whether the devices' stream is not the one that was there at the start; raises LogUnavailable."""
@@ -92,14 +99,15 @@ class MqttDoor:
         """The name of the mark that outlives the messages of the log; it may be some moments behind."""
         return f"taken-{self._name}-{''.join(filter(str.isdigit, self._stream))}"
 
-    async def _mark(self, shard: int) -> int:
-        """Up to which message of the devices' stream everything of a shard is in the log."""
-        mark = 0
+    async def _mark(self, shard: int) -> tuple[int, int]:
+        """Up to which message of the devices' stream all of a shard is in the log, and our last message there."""
+        mark = stored = 0
         for subject in (self._name, f"{self._name}.keyed"):
             last = await self._log.last_of(log_stream(shard), f"civium.{log_stream(shard).lower()}.{subject}")
             if last is not None and last.headers.get(_TAKEN_FROM, self._stream) == self._stream:
                 mark = max(mark, int(last.headers.get(_TAKEN, 0)))
-        return mark
+            stored = max(stored, last.sequence if last is not None else 0)
+        return mark, stored
 
     async def reach(self) -> None:
         """Wait until everything that the server has acknowledged to a device by now is in the log."""
@@ -116,17 +124,36 @@ class MqttDoor:
 
     async def _run(self) -> None:
         await self._intake.remembers()
-        tail = self._server.tail(MQTT_STREAM, self._taken, subject=MQTT_OBSERVATIONS)
         while True:
-            for part in _parts(await tail.fetch(MOST_NAMED, 5.0)):
+            tail = self._server.tail(MQTT_STREAM, self._taken, subject=MQTT_OBSERVATIONS)
+            try:
                 while True:
-                    try:
-                        await self._move(part)
-                        self.failure = None
-                        break
-                    except Exception as error:  # nothing may end this task; what is acknowledged waits for it
-                        self.failure = error
-                        await asyncio.sleep(_RETRY_S)
+                    for part in _parts(await tail.fetch(MOST_NAMED, 5.0)):
+                        await self._surely_move(part)
+            except LogConflict as error:  # we slept, and another door took over: what it took is not ours any more
+                self.failure = error
+                await self._look_again()
+            finally:
+                await tail.close()
+
+    async def _surely_move(self, part: list[Message]) -> None:
+        while True:
+            try:
+                await self._move(part)
+                self.failure = None
+                return
+            except LogConflict:
+                raise
+            except Exception as error:  # nothing may end this task; what is acknowledged waits for it
+                self.failure = error
+                await asyncio.sleep(_RETRY_S)
+
+    async def _look_again(self) -> None:
+        while True:
+            try:
+                return await self._find_place()
+            except LogUnavailable:
+                await asyncio.sleep(_RETRY_S)
 
     async def _keep_forgetting(self, forgotten: int) -> None:
         """Let the server forget what was taken, beside the taking: it rewrites files for it.
@@ -172,11 +199,10 @@ class MqttDoor:
             _, rows, spans = claims.fresh()
             for _, part, keyed in messages(rows, spans):  # one, or none: ``mail`` is cut so
                 taken = str(mail[-1].sequence)
-                subject = f"{self._name}.keyed" if len(keyed) else self._name
                 self._intake.keys.expect(claims.new)
                 mark = {_TAKEN: taken, _TAKEN_FROM: self._stream}
-                lane = self._intake.lanes[shard]
-                await lane.store_marked(part, keyed, subject, self._key(mail[-1].sequence), mark)
+                arguments = (part, keyed, self._name, self._key(mail[-1].sequence), mark, self._stored[shard])
+                self._stored[shard] = await self._intake.lanes[shard].store_marked(*arguments)
         return batch
 
     def _claim(self, batch: Batch) -> tuple[Claims, tuple[RowRefusal, ...]]:
