@@ -39,23 +39,26 @@ def backtest(client: CityClient, name: str, start: int, end: int, say: Callable[
         raise InputRefused(f"no practice '{name}' is installed")
     every = int(practice.every * MICROSECONDS)
     ticks = range((start // every + 1) * every, end + 1, every)
-    real = {d["tick"]: d for d in client.get("/api/decisions", practice=name, limit=1000)}
+    real = {tuple(d["id"].split(".")[-2:]): d for d in client.get("/api/decisions", practice=name, limit=1000)}
     result = Backtest()
-    state: bytes | None = None
-    for number, tick in enumerate(ticks):
-        say(number / len(ticks))
-        result.ticks += 1
-        view = client.past(name, tick)
+    states: dict[str, bytes] = {}
+    turns = [(tick, shard) for tick in ticks for shard in practice.parts]
+    for number, (tick, shard) in enumerate(turns):
+        say(number / len(turns))
+        result.ticks += shard == practice.parts[0]
+        view = client.past(name, tick, shard)
+        if shard != "all" and view.things.num_rows == 0:
+            continue
         try:
             require_needs(practice, view)
         except NeedUnmet:
             result.held += 1
             continue
-        decided = decide_on(name, view, state, b"{}")
-        state, plan = decided.state, decode_plan(decided.plan)
+        decided = decide_on(name, view, states.get(shard), b"{}")
+        states[shard], plan = decided.state, decode_plan(decided.plan)
         _count(result, plan)
-        if tick in real:
-            told = client.get(f"/api/decisions/{real[tick]['id']}")["entry"]["plan"]
+        if (own := real.get((shard, str(tick // MICROSECONDS)))) is not None:
+            told = client.get(f"/api/decisions/{own['id']}")["entry"]["plan"]
             result.compared += 1
             result.agree += _wishes(plan) == _wishes(msgspec.convert(told, Plan))
     return result

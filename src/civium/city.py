@@ -50,6 +50,7 @@ from civium.sources.letters import Letters
 from civium.sources.mqtt import MqttDoor
 from civium.sources.mqtt_doors import MqttDoors
 from civium.tokens import Tokens
+from civium.turn import prepare
 from civium.twin.follower import Follower
 from civium.twin.progress import Progress
 from civium.twin.writer import Writer
@@ -167,7 +168,7 @@ class City:
         await self.turns.resume()
         stack.push_async_callback(self.turns.stop)
         senders: dict[str, Sender] = {"mqtt": MqttSender(self.public.mqtt), "webhook": WebhookSender()}
-        self.outbox = Outbox(self.log, self.ledger, self.catalog, self.clock, senders, self.turns.write_estimates)
+        self.outbox = Outbox(self.log, self.ledger, self.catalog, self.clock, senders, self.turns.estimates.write)
         servers = {"mqtt": self.log, "devices": self.devices}
         self.mqtt = MqttDoors([self._mqtt_door(name, server) for name, server in servers.items() if server])
         self.edges = {name: Edge(self._mqtt_door(name, self.log.edge(name))) for name in settings.log.edges}
@@ -191,7 +192,7 @@ class City:
         if "writer" in self.roles:
             await self.leases.keep("writer", [str(shard) for shard in range(self.log.shards)], self._write)
         if "turn" in self.roles:
-            await self.leases.keep("turn", sorted(self.turns.practices.found), self.turns.make_turns_of)
+            await self.leases.keep("turn", self.turns.works(), self.turns.make_turns_of)
             await self.leases.keep("outbox", ["all"], lambda _: during(self.outbox.start, self.outbox.stop))
             await self.leases.keep("alarms", ["all"], self.watch.at_work)
         if "door" in self.roles:
@@ -379,7 +380,7 @@ class City:
 
 def _open_compute(settings: Settings) -> Compute:
     scheme, rest = check("compute", settings.engines.compute)
-    return RayCompute(rest) if scheme == "ray" else ProcessCompute(int(rest or 2))
+    return RayCompute(rest) if scheme == "ray" else ProcessCompute(int(rest or 2), prepare)
 
 
 def _catalog_url(settings: Settings, place: Path) -> str:

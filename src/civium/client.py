@@ -135,9 +135,9 @@ class CityClient:
         answer = self._check(self.http.get(f"/api/decisions/{decision}/view"))
         return read_view(pa.py_buffer(answer.content))
 
-    def past(self, practice: str, tick: int) -> View:
-        """What a practice would have seen at an earlier tick [us since epoch], from all that is known now."""
-        answer = self._check(self.http.get(f"/api/practices/{practice}/view", params={"tick": tick}))
+    def past(self, practice: str, tick: int, shard: str = "all") -> View:
+        """What a practice, or a shard, would have seen at an earlier tick [us since epoch], from what is known now."""
+        answer = self._check(self.http.get(f"/api/practices/{practice}/view", params={"tick": tick, "shard": shard}))
         return read_view(pa.py_buffer(answer.content))
 
     def state(self, decision: str) -> bytes | None:

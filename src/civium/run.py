@@ -6,7 +6,7 @@ Every practice looks at the same cut of a tick, so their order cannot matter; es
 import asyncio
 import io
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib.resources import files
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from civium.acts.guard import OPERATOR, Guard, Held
 from civium.core import (
@@ -28,22 +27,20 @@ from civium.core import (
     InputRefused,
     Mandate,
     NeedUnmet,
-    Plan,
     Practice,
     PracticeBroken,
     Tier,
     View,
 )
-from civium.core.practice import Estimate
 from civium.core.tasks import end
 from civium.core.wire import convert_params, decode_plan, write_view
 from civium.engines.catalog.tables import ACTUATORS
 from civium.engines.compute import ComputeFailed
 from civium.engines.passing import TROUBLE
+from civium.estimates import Estimates
 from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, decides
 from civium.ledger.record import Entry, events_entry
 from civium.practices.discovery import load_practices
-from civium.sources.register import estimate_lines, estimate_rows
 from civium.turn import Decided, decide_job
 from civium.twin.model.layers import read_layer
 from civium.twin.views import build_view, require_needs
@@ -55,6 +52,7 @@ _LONGEST_PAUSE_S = 600.0  # of a practice that breaks again and again
 _RETRY_S = 0.5
 _HELD_STATUSES = ("admitted", "sent", "confirmed")
 _OPEN_STATUSES = (*_HELD_STATUSES, "pending", "approved")
+Work = tuple[str, str]  # a practice and one of its shards
 
 
 class Turns:
@@ -64,17 +62,18 @@ class Turns:
         self.city = city
         self.practices = load_practices()
         self.guard = Guard()
-        self.trouble: dict[str, str] = {}  # practice -> why it is held or broken now
+        self.trouble: dict[Work, str] = {}  # why it is held or broken now
         self.last_turn: dict[str, dict[str, float]] = {}
-        self.mine: set[str] = set()  # the practices whose turns this process makes
-        self._state: dict[str, str] = {}  # practice -> blob of its last state
+        self.mine: set[Work] = set()  # whose turns this process makes
+        self._state: dict[Work, str] = {}  # blob of the last state
+        self._tick: dict[Work, int] = {}  # of the last turn
         self._open: dict[tuple[str, int], tuple[int, Held]] = {}  # (decision, number) -> actuator and command
-        self._breaks: dict[str, int] = {}
-        self._paused_until: dict[str, int] = {}
+        self._breaks: dict[Work, int] = {}
+        self._paused_until: dict[Work, int] = {}
         self._awaited: dict[tuple[str, int], tuple[int, int]] = {}  # (decision, thing) -> command, until
         self._later: dict[tuple[str, int], DecisionEvent] = {}  # confirmations that are not on the record yet
-        self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._streams: dict[str, int] = {}  # key of an estimate's stream -> id
+        self._under_way: dict[Work, asyncio.Task[None]] = {}
+        self.estimates = Estimates(city)
         self._things: dict[int, int] = {}  # actuator -> thing
         self._views = city.place / "run" / "views"
 
@@ -84,9 +83,10 @@ class Turns:
         for leftover in self._views.iterdir():
             leftover.unlink()
         projection = self.city.ledger.projection
-        last = select(DECISIONS.c.practice, func.max(DECISIONS.c.seq).label("seq")).group_by(DECISIONS.c.practice)
+        of = (DECISIONS.c.practice, DECISIONS.c.shard)
+        last = select(*of, func.max(DECISIONS.c.seq).label("seq")).group_by(*of)
         for row in await asyncio.to_thread(projection.rows, last.where(DECISIONS.c.practice != OPERATOR)):
-            self._state[row["practice"]] = (await self.city.ledger.entry(row["seq"]))["state_out"]
+            self._turned(await self.city.ledger.entry(row["seq"]))
         open_commands = (
             select(COMMANDS)
             .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
@@ -100,30 +100,26 @@ class Turns:
                 self.guard.learn("admitted", row["actuator"], about)
             if row["status"] in ("admitted", "sent"):
                 self._await(row["actuator"], about)
-        newest = select(INCIDENTS.c.practice, func.max(INCIDENTS.c.seq).label("seq")).group_by(INCIDENTS.c.practice)
-        inner = newest.subquery()
-        query = select(INCIDENTS).join(
-            inner, and_(inner.c.practice == INCIDENTS.c.practice, inner.c.seq == INCIDENTS.c.seq)
-        )
-        for row in await asyncio.to_thread(projection.rows, query):
+        newest = select(func.max(INCIDENTS.c.seq)).group_by(INCIDENTS.c.practice, INCIDENTS.c.shard)
+        for row in await asyncio.to_thread(projection.rows, select(INCIDENTS).where(INCIDENTS.c.seq.in_(newest))):
             if row["what"] != "resumed":
-                self.trouble[row["practice"]] = row["why"]
+                self.trouble[row["practice"], row["shard"]] = row["why"]
         self.city.ledger.watch(self._learn)
         self.city.follower.watch(self._confirm)
 
     def _learn(self, _: int, entry: Mapping[str, Any]) -> None:
         """Take in an entry of the record, whichever process wrote it."""
         if entry["type"] == "turn":
-            self._state[entry["practice"]] = entry["state_out"]
+            self._turned(entry)
             self.last_turn[entry["practice"]] = dict(entry["timing"])
         if decides(entry):
             for number, command in enumerate(entry["plan"]["commands"]):
                 about = Held(entry["id"], number, entry["practice"], Tier(command["tier"]), command["until"])
                 self._open[(entry["id"], number)] = (command["actuator"], about)
         elif entry["type"] in ("held", "broken"):
-            self.trouble[entry["practice"]] = entry["why"]
+            self.trouble[_work_of(entry)] = entry["why"]
         elif entry["type"] == "resumed":
-            self.trouble.pop(entry["practice"], None)
+            self.trouble.pop(_work_of(entry), None)
         for event in entry.get("events", ()):
             key = (event["decision"], event["command"])
             if key in self._open:
@@ -135,15 +131,30 @@ class Turns:
                     self._awaited.pop((about.decision, self._thing(actuator)), None)
                     self._later.pop(key, None)
 
+    def _turned(self, entry: Mapping[str, Any]) -> None:
+        """A turn is on the record: the next one starts from what it left."""
+        self._state[_work_of(entry)], self._tick[_work_of(entry)] = entry["state_out"], entry["tick"]
+
+    def works(self) -> list[str]:
+        """What there is to share out: the practices, or each shard of those that have some (``flood.3``)."""
+        found = self.practices.found.values()
+        return sorted(one.id if one.shards == 1 else f"{one.id}.{part}" for one in found for part in one.parts)
+
     @asynccontextmanager
-    async def make_turns_of(self, practice: str) -> AsyncIterator[None]:
-        """Make the turns of a practice, from what is on the record when this begins."""
+    async def make_turns_of(self, name: str) -> AsyncIterator[None]:
+        """Make the turns of one of ``works``, from what is on the record when this begins."""
         await self.city.ledger.catch_up()
-        self.mine.add(practice)
+        practice, _, part = name.partition(".")
+        self.mine.add((practice, part or "all"))
         try:
             yield
         finally:
-            self.mine.discard(practice)
+            self.mine.discard((practice, part or "all"))
+
+    def trouble_of(self, practice: str) -> str:
+        """Why a practice is held or broken now; of a shard, with its name."""
+        mine = sorted((shard, why) for (name, shard), why in self.trouble.items() if name == practice)
+        return "; ".join(why if shard == "all" else f"shard {shard}: {why}" for shard, why in mine)
 
     async def settle(self, now: int) -> None:
         """Put on the record what has lapsed and what devices have confirmed."""
@@ -161,12 +172,12 @@ class Turns:
         A practice whose last turn is still under way is passed over, so that it cannot hold up the others. With
         ``wait``, returns when the turns are done and what they admitted has left.
         """
-        found = (self.practices.found[name] for name in sorted(self.mine))
-        due = [p for p in found if self._due(p, before, now) and p.id not in self._under_way]
-        for practice in due:
-            self._under_way[practice.id] = asyncio.create_task(self._turn_or_trouble(practice, now, cut))
+        due = [work for work in sorted(self.mine) if self._due(work, before, now) and work not in self._under_way]
+        for work in due:
+            practice = self.practices.found[work[0]]
+            self._under_way[work] = asyncio.create_task(self._turn_or_trouble(practice, work[1], now, cut))
         if wait and due:
-            await asyncio.gather(*(self._under_way[p.id] for p in due if p.id in self._under_way))
+            await asyncio.gather(*(self._under_way[work] for work in due if work in self._under_way))
             await self.city.outbox.reach(self.city.log.last("LEDGER"))
 
     async def stop(self) -> None:
@@ -180,61 +191,68 @@ class Turns:
         except msgspec.ValidationError as error:
             raise InputRefused(f"parameters of {practice}: {error}") from None
 
-    def _due(self, practice: Practice, before: int, now: int) -> bool:
-        every = int(practice.every * MICROSECONDS)
-        return now // every > before // every and now >= self._paused_until.get(practice.id, 0)
+    def _due(self, work: Work, before: int, now: int) -> bool:
+        every = int(self.practices.found[work[0]].every * MICROSECONDS)
+        return now // every > before // every and now >= self._paused_until.get(work, 0)
 
-    async def _turn_or_trouble(self, practice: Practice, now: int, cut: dict[str, int]) -> None:
+    async def _turn_or_trouble(self, practice: Practice, shard: str, now: int, cut: dict[str, int]) -> None:
         try:
-            await self._try_turn(practice, now, cut)
+            await self._try_turn(practice, shard, now, cut)
             self.city.troubles.pop(f"turn of {practice.id}", None)
         except TROUBLE as error:  # an engine: nothing of this turn is on the record, the next tick tries again
             self.city.troubles[f"turn of {practice.id}"] = str(error)
         finally:
-            self._under_way.pop(practice.id, None)
+            self._under_way.pop((practice.id, shard), None)
 
-    async def _try_turn(self, practice: Practice, now: int, cut: dict[str, int]) -> None:
+    async def _try_turn(self, practice: Practice, shard: str, now: int, cut: dict[str, int]) -> None:
+        work = practice.id, shard
         try:
             await self.city.reach(cut)
-            await self._turn(practice, now, cut)
+            await self._turn(practice, shard, now, cut)
         except NeedUnmet as unmet:
-            await self._in_trouble(practice, "held", str(unmet), now)
+            await self._in_trouble(work, "held", str(unmet), now)
         except PracticeBroken as broken:
-            breaks = self._breaks[practice.id] = self._breaks.get(practice.id, 0) + 1
+            breaks = self._breaks[work] = self._breaks.get(work, 0) + 1
             pause = min(practice.every * 2**breaks, _LONGEST_PAUSE_S)
-            self._paused_until[practice.id] = now + int(pause * MICROSECONDS)
-            await self._in_trouble(practice, "broken", broken.why, now)
+            self._paused_until[work] = now + int(pause * MICROSECONDS)
+            await self._in_trouble(work, "broken", broken.why, now)
         else:
-            self._breaks.pop(practice.id, None)
-            if practice.id in self.trouble:
-                await self.city.ledger.append({"type": "resumed", "practice": practice.id, "at": now, "why": ""})
+            self._breaks.pop(work, None)
+            if work in self.trouble:
+                resumed = {"type": "resumed", "practice": practice.id, "shard": shard, "at": now, "why": ""}
+                await self.city.ledger.append(resumed)
 
-    async def _in_trouble(self, practice: Practice, what: str, why: str, now: int) -> None:
-        """Put it on the record once, and let go of what the practice holds when it is broken."""
-        if self.trouble.get(practice.id) == why:
+    async def _in_trouble(self, work: Work, what: str, why: str, now: int) -> None:
+        """Put it on the record once, and let go of what the practice, or its shard, holds when it is broken."""
+        if self.trouble.get(work) == why:
             return
+        practice, shard = work
 
         def entry() -> Entry | None:
-            events = [asdict(e) for e in self.guard.release(practice.id, why, now)] if what == "broken" else []
-            return {"type": what, "practice": practice.id, "at": now, "why": why, "events": events}
+            held = self.guard.release(practice, why, now) if what == "broken" else []
+            events = [asdict(e) for e in held if e.decision.startswith(f"{practice}.{shard}.")]
+            return {"type": what, "practice": practice, "shard": shard, "at": now, "why": why, "events": events}
 
         await self.city.ledger.append(entry)
 
-    async def _turn(self, practice: Practice, now: int, cut: dict[str, int]) -> None:
+    async def _turn(self, practice: Practice, shard: str, now: int, cut: dict[str, int]) -> None:
         city, started = self.city, perf_counter()
         settings = await asyncio.to_thread(city.catalog.settings, cut["CAT"])
         mandate = Mandate(settings.mandates.get(practice.id, Mandate.ADVISE))
-        view = await asyncio.to_thread(build_view, practice, now, cut, city.catalog, city.store, self.layer)
+        view = await asyncio.to_thread(build_view, practice, now, cut, city.catalog, city.store, self.layer, shard)
+        if shard != "all" and view.things.num_rows == 0:
+            return  # nothing falls to it
         require_needs(practice, view)
         seen = perf_counter()
         params = dict(settings.parameters.get(practice.id, {}))
-        state_in = self._state.get(practice.id)
+        work = practice.id, shard
+        state_in = self._state.get(work)
         decided = await self._decide(practice, view, state_in, params)
         plan = decode_plan(decided.plan)
-        await self._ensure_streams(practice, plan)
+        await self.estimates.ensure_streams(practice, plan)
         closed = await asyncio.to_thread(city.watch.closed, [c.actuator for c in plan.commands], now)
         done = perf_counter()
-        decision = f"{practice.id}.all.{now // MICROSECONDS}"
+        decision = f"{practice.id}.{shard}.{now // MICROSECONDS}"
         state_out = await asyncio.to_thread(city.blobs.put, "state", decided.state)
         body = msgspec.json.decode(decided.plan)
         for notice in body["notices"]:
@@ -246,12 +264,13 @@ class Turns:
         }
 
         def entry() -> Entry | None:
-            if city.ledger.projection.sequence(decision) is not None:
+            # It is on the record already, or another process took over while we slept: nothing follows from our state.
+            if self._tick.get(work, 0) >= now or self._state.get(work) != state_in:
                 return None
             rules = mandate, settings.advise_only, now, closed
             events = self.guard.judge(practice, decision, plan, view.actuators, *rules)
             return {
-                "type": "turn", "id": decision, "practice": practice.id, "shard": "all", "tick": now, "cut": cut,
+                "type": "turn", "id": decision, "practice": practice.id, "shard": shard, "tick": now, "cut": cut,
                 "mandate": str(mandate), "advise_only": settings.advise_only, "params": params,
                 "digests": decided.digests, "state_in": state_in, "state_out": state_out, "plan": body,
                 "events": [asdict(e) for e in events], "timing": timing,
@@ -303,21 +322,6 @@ class Turns:
 
         await self.city.ledger.append(entry)
 
-    async def write_estimates(self, practice: str, decision: str, estimates: list[Estimate], again: bool) -> None:
-        """Write a decision's estimates back through the accept path, once."""
-        city = self.city
-        if again:
-            await city.read_barrier()
-            query = "SELECT count(*) AS n FROM lake.observations WHERE parent = ?"
-            if (await asyncio.to_thread(city.store.query, query, [decision])).column("n")[0].as_py():
-                return
-        keys = [f"{practice}/{e.property}/{e.thing}" for e in estimates]
-        await self._find_streams(keys)
-        told = [(self._streams[key], e) for key, e in zip(keys, estimates, strict=True) if self._has_stream(key)]
-        if told:  # else their things, or their streams, were taken away since
-            batch = estimate_rows(told, decision, city.clock.now())
-            await city.intake.accept(batch, key=f"estimates/{decision}")
-
     def current_states(self) -> list[str]:
         """The blobs that the next turns start from."""
         return list(self._state.values())
@@ -351,26 +355,6 @@ class Turns:
         """A device will tell that it obeyed, by an observation whose parent is the decision."""
         self._awaited[(about.decision, self._thing(actuator))] = (about.command, about.until)
 
-    async def _ensure_streams(self, practice: Practice, plan: Plan) -> None:
-        made = {m.property: m for m in practice.makes}
-        wanted = {(e.thing, e.property) for e in plan.estimates}
-        missing = sorted(w for w in wanted if not self._has_stream(f"{practice.id}/{w[1]}/{w[0]}"))
-        if missing:
-            lines = [(thing, name, made[name].unit, made[name].description) for thing, name in missing]
-            await self.city.changes.make(
-                estimate_lines(practice.id, lines), who=practice.id, why="streams of its estimates"
-            )
-            await self._find_streams([f"{practice.id}/{name}/{thing}" for thing, name in missing])
-
-    def _has_stream(self, key: str) -> bool:
-        """Whether a stream of estimates is known, and was not taken away since."""
-        return bool(self.city.catalog.streams.known(np.array([self._streams.get(key, 0)]))[0])
-
-    async def _find_streams(self, keys: Sequence[str]) -> None:
-        missing = [key for key in keys if not self._has_stream(key)]
-        if missing:
-            self._streams.update(await asyncio.to_thread(self.city.catalog.ids_by_key, "datastreams", missing))
-
     async def _confirm(self, rows: pa.Table) -> None:
         """A fact came back whose parent is a decision: the device obeyed."""
         if not self._awaited or rows.column("parent").null_count == rows.num_rows:
@@ -383,6 +367,10 @@ class Turns:
                 now = self.city.clock.now()
                 confirmed = DecisionEvent(parent, awaited[0], "confirmed", now, "device", "", identity)
                 self._later[(parent, awaited[0])] = confirmed
+
+
+def _work_of(entry: Mapping[str, Any]) -> Work:
+    return entry["practice"], entry.get("shard", "all")
 
 
 def _save(view: View, path: Path) -> None:

@@ -60,6 +60,12 @@ def _all() -> dict[str, Practice]:
     return load_practices().found
 
 
+def prepare() -> None:
+    """Load in a new worker what every decision needs."""
+    _all()
+    lock_digest()
+
+
 def _practice(practice_id: str) -> Practice:
     practice = _all().get(practice_id)
     if practice is None:

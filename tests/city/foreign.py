@@ -37,7 +37,7 @@ class Mosquitto:
         lines = [
             f"listener {self.port} 127.0.0.1", f"allow_anonymous {anonymous}", "persistence true",
             f"persistence_location {folder}/", "autosave_on_changes true", "autosave_interval 1",
-            "max_queued_messages 0", f"log_dest file {folder}/mosquitto.log",
+            "max_queued_messages 0", f"log_dest file {folder}/mosquitto.log", "log_type all",
         ]  # fmt: skip
         if user:
             subprocess.run(["mosquitto_passwd", "-c", "-b", str(folder / "passwords"), user, password], check=True)
@@ -53,7 +53,7 @@ class Mosquitto:
 
     def start(self) -> "Mosquitto":
         self._process = subprocess.Popen([self._binary, "-c", str(self._folder / "mosquitto.conf")])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -62,11 +62,18 @@ class Mosquitto:
                 time.sleep(0.05)
         pytest.fail(f"mosquitto did not start: {(self._folder / 'mosquitto.log').read_text()}")
 
+    def wait_for_subscriber(self) -> None:
+        """Until somebody has subscribed since the broker was made: what was published before is lost on them."""
+        deadline = time.monotonic() + 60
+        while "Sending SUBACK" not in (self._folder / "mosquitto.log").read_text(errors="replace"):
+            assert time.monotonic() < deadline, "nobody subscribes"
+            time.sleep(0.05)
+
     def stop(self) -> None:
         """End it in order: it writes what it holds to disk."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def publish(self, topic: str, bodies: Sequence[str | bytes], **more: Any) -> None:

@@ -70,7 +70,7 @@ class Load:
                 while not self._over.is_set():
                     self.sent.add(number)
                     body = json.dumps({"result": number})
-                    await client.publish(f"v1.1/Datastreams({self.stream})/Observations", body, qos=1, timeout=5)
+                    await client.publish(f"v1.1/Datastreams({self.stream})/Observations", body, qos=1, timeout=60)
                     self.accepted.add(number)
                     number += 1
                     await asyncio.sleep(0.005)

@@ -25,10 +25,7 @@ def test_a_healthy_city_is_good_and_its_dead_letters_are_told(new_city: Callable
             await device.publish("v1.1/Datastreams(7)/Observations", b'{"result": 1}', qos=1)
 
     asyncio.run(publish())
-    for _ in range(100):
-        if city.client.get("/api/status")["dead_letters"]:
-            break
-        asyncio.run(asyncio.sleep(0.1))
+    wait_for(lambda: city.client.get("/api/status")["dead_letters"])
     told = city.run("doctor")
     assert told.returncode == 0, told
     assert "city: it runs at" in told.stdout

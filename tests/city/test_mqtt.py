@@ -121,7 +121,7 @@ def test_acknowledged_readings_survive_kill_9_of_the_city_and_of_its_log_once_ea
     os.kill(int((city.folder / "log" / "nats.pid").read_text()), signal.SIGKILL)
     wait_for(lambda: city.client.get("/api/status")["log"]["restarts"] == 1)
     publish(city, topic, bodies[200:])
-    wait_for(lambda: count(city, stream) >= 300, 40)
+    wait_for(lambda: count(city, stream) >= 300)
     city.stop()
     assert stored(city, "SELECT count(*) FROM lake.observations") == 300
     assert stored(city, "SELECT count(DISTINCT value) FROM lake.observations") == 300

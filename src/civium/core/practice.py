@@ -123,6 +123,10 @@ class Practice:
 
     ``every`` [s] is the time between turns; ``deadline`` [s] how long one decision may take; ``requires`` names the
     extras of Civium (``civium[energy]``) that ``decide`` needs.
+
+    A practice may be decided in ``shards`` parts, each with a View, a state and turns of its own: things that have the
+    same value of the fact ``shard_by`` (``"id"``: each thing by itself) are always seen together. Every need for
+    observations must then name a kind.
     """
 
     id: str
@@ -137,6 +141,19 @@ class Practice:
     tier: Tier = Tier.COMFORT
     deadline: float = 10.0
     requires: tuple[str, ...] = ()
+    shard_by: str = ""
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        if self.shards < 1 or (self.shards > 1) != bool(self.shard_by):
+            raise ValueError(f"{self.id}: name a fact in shard_by and more than one of shards, or neither")
+        if self.shards > 1 and not all(need.kind or need.layer for need in self.needs):
+            raise ValueError(f"{self.id} is decided in shards: each of its needs must name the kind of its things")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of its shards, as the record has them: with other shards it begins afresh."""
+        return ("all",) if self.shards == 1 else tuple(f"{n}of{self.shards}" for n in range(self.shards))
 
 
 def state_bytes(state: State) -> int:

@@ -39,12 +39,14 @@ class ProcessCompute:
 
     same_disk = True
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, prepare: Callable[[], None]) -> None:
+        """``prepare`` is called once in each worker: what takes time there counts against no function's deadline."""
         self.workers = workers
         self._pool = ProcessPool(
             max_workers=workers,
             context=multiprocessing.get_context("spawn"),  # no inherited locks, sockets or lake connections
-            initializer=limit_memory,
+            initializer=_begin,
+            initargs=(prepare,),
         )
 
     async def run(self, function: Callable[..., _Result], *args: Any, deadline: float) -> _Result:
@@ -66,6 +68,11 @@ class ProcessCompute:
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotations here
         self._pool.join(timeout=10)
+
+
+def _begin(prepare: Callable[[], None]) -> None:
+    limit_memory()
+    prepare()
 
 
 def limit_memory() -> None:

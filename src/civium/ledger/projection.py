@@ -31,7 +31,7 @@ from sqlalchemy import (
 from civium.core import Tier, to_datetime
 
 _OVER = ("overridden", "released", "lapsed")
-VERSION = 2  # of the tables; a file of another version is made anew from the log
+VERSION = 3  # of the tables; a file of another version is made anew from the log
 METADATA = MetaData()
 DECISIONS = Table(
     "decisions",
@@ -39,6 +39,7 @@ DECISIONS = Table(
     Column("id", String, primary_key=True),
     Column("seq", Integer, nullable=False, unique=True),
     Column("practice", String, nullable=False),
+    Column("shard", String, nullable=False),
     Column("tick", BigInteger, nullable=False),
     Column("mandate", String, nullable=False),
     Column("commands", Integer, nullable=False),
@@ -105,6 +106,7 @@ INCIDENTS = Table(
     METADATA,
     Column("seq", Integer, primary_key=True),
     Column("practice", String, nullable=False, index=True),
+    Column("shard", String, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("what", String, nullable=False),  # held, broken or resumed
     Column("why", String, nullable=False),
@@ -158,6 +160,7 @@ class Projection:
                 row = {
                     "seq": seq,
                     "practice": entry["practice"],
+                    "shard": entry.get("shard", "all"),
                     "at": entry["at"],
                     "what": entry["type"],
                     "why": entry["why"],
@@ -215,6 +218,7 @@ def _fold_decision(connection: Any, seq: int, entry: Mapping[str, Any]) -> None:
             "id": entry["id"],
             "seq": seq,
             "practice": entry["practice"],
+            "shard": entry.get("shard", "all"),
             "tick": entry["tick"],
             "mandate": entry["mandate"],
             "commands": len(plan["commands"]),

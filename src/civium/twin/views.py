@@ -1,9 +1,12 @@
 """Builds the View of one practice at one tick, always from the store under a cut, so that replay sees the same."""
 
+import zlib
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from civium.core import MICROSECONDS, Freshness, InputRefused, NeedUnmet, Practice, View
 from civium.core.observations import shards_in
@@ -24,31 +27,56 @@ Layers = Callable[[str], pa.Table]  # name -> layer of the city model; raises Ne
 
 
 def build_view(
-    practice: Practice, now: int, cut: dict[str, int], catalog: Catalog, store: Store, layers: Layers
+    practice: Practice,
+    now: int,
+    cut: dict[str, int],
+    catalog: Catalog,
+    store: Store,
+    layers: Layers,
+    shard: str = "all",
 ) -> View:
-    """What ``practice`` sees at tick ``now`` [us since epoch] under ``cut``; the writer must have reached it."""
+    """What ``practice`` sees at tick ``now`` [us since epoch] under ``cut``; the writer must have reached it.
+
+    Of a ``shard`` other than ``all`` only the things that belong to it, with their streams and actuators.
+    """
     frames: dict[str, pa.Table] = {}
     streams: list[pa.Table] = []
     freshness: dict[str, Freshness] = {}
-    kinds = {practice.acts_on} if practice.acts_on else set()
+    kinds = {practice.acts_on, *(need.kind for need in practice.needs)} - {""}
+    things = catalog.things_of(sorted(kinds), cut["CAT"])
+    if shard != "all":
+        things = things.filter(_belong(things, practice, shard))
     for need in sorted((n for n in practice.needs if not n.layer), key=lambda n: n.name):
-        wanted = catalog.streams_of(need.property, need.kind, cut["CAT"])
+        wanted = _of(things, catalog.streams_of(need.property, need.kind, cut["CAT"]), shard)
         frame = _frame(need, wanted, now, cut, store)
         frames[need.name] = frame
         freshness[need.name] = _freshness(need, wanted.num_rows, frame, now)
         streams.append(wanted.append_column("need", pa.array([need.name] * wanted.num_rows, pa.string())))
-        if need.kind:
-            kinds.add(need.kind)
     return View(
         now=now,
         cut=cut,
         frames=frames,
-        things=catalog.things_of(sorted(kinds), cut["CAT"]),
+        things=things,
         streams=pa.concat_tables(streams).cast(STREAMS) if streams else STREAMS.empty_table(),
-        actuators=catalog.actuators_of(practice.acts_on, cut["CAT"]),
+        actuators=_of(things, catalog.actuators_of(practice.acts_on, cut["CAT"]), shard),
         layers={need.layer: layers(need.layer) for need in practice.needs if need.layer},
         freshness=freshness,
     )
+
+
+def _belong(things: pa.Table, practice: Practice, shard: str) -> pa.Array:
+    """Which things fall to a shard, the same in every process; those without the fact stay together."""
+    values = things.column("thing").to_pylist()
+    if practice.shard_by != "id":
+        facts = things.column("facts").to_pylist()
+        values = [msgspec.json.decode(told or "{}").get(practice.shard_by) for told in facts]
+    number = practice.parts.index(shard)
+    return pa.array([zlib.crc32(str(value).encode()) % practice.shards == number for value in values], pa.bool_())
+
+
+def _of(things: pa.Table, rows: pa.Table, shard: str) -> pa.Table:
+    """The rows of a table that are of some things."""
+    return rows if shard == "all" else rows.filter(pc.is_in(rows.column("thing"), things.column("thing")))
 
 
 def require_raw(practice: Practice, now: int, store: Store) -> None:

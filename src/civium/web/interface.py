@@ -111,17 +111,22 @@ async def decision_view(request: Request, decision: str) -> Response:
     practice = city.turns.practices.found.get(entry["practice"])
     if practice is None:
         raise InputRefused(f"practice '{entry['practice']}' is not installed any more", status=409)
-    return await _view(city, practice, entry["tick"], entry["cut"])
+    if (shard := entry["shard"]) not in practice.parts:
+        raise InputRefused(f"practice '{practice.id}' has no shard '{shard}' any more", status=409)
+    return await _view(city, practice, entry["tick"], entry["cut"], shard)
 
 
 @router.get("/practices/{practice}/view")
-async def past_view(request: Request, practice: str, tick: int) -> Response:
-    """What a practice would have seen at an earlier tick [us since epoch], by all that is known now (for backtests)."""
+async def past_view(request: Request, practice: str, tick: int, shard: str = "all") -> Response:
+    """What a practice, or a shard of it, would have seen at an earlier tick [us since epoch], by all that is known now
+    (for backtests)."""
     city = city_of(request)
     found = city.turns.practices.found.get(practice)
     if found is None:
         raise InputRefused(f"no practice '{practice}' is installed", status=404)
-    return await _view(city, found, tick, {**await city.log.cut(), "CAT": city.catalog.applied()})
+    if shard not in found.parts:
+        raise InputRefused(f"practice '{practice}' has the shards {', '.join(found.parts)}", status=404)
+    return await _view(city, found, tick, {**await city.log.cut(), "CAT": city.catalog.applied()}, shard)
 
 
 @router.get("/decisions/{decision}/state")
@@ -226,10 +231,10 @@ def _steers(request: Request, practice: str, wish: Why) -> str:
     return caller.signed(wish.who)
 
 
-async def _view(city: City, practice: Practice, tick: int, cut: dict[str, int]) -> Response:
+async def _view(city: City, practice: Practice, tick: int, cut: dict[str, int], shard: str) -> Response:
     await city.reach(cut)
     await asyncio.to_thread(require_raw, practice, tick, city.store)
-    view = await asyncio.to_thread(build_view, practice, tick, cut, city.catalog, city.store, city.turns.layer)
+    view = await asyncio.to_thread(build_view, practice, tick, cut, city.catalog, city.store, city.turns.layer, shard)
     buffer = io.BytesIO()
     await asyncio.to_thread(write_view, view, buffer)
     return Response(buffer.getvalue(), media_type="application/octet-stream")

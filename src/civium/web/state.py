@@ -117,7 +117,7 @@ async def practices_state(city: City) -> list[dict[str, Any]]:
                 "tier": practice.tier.name.lower(),
                 "every_s": practice.every,
                 "mandate": settings.mandates.get(practice.id, str(Mandate.ADVISE)),
-                "trouble": city.turns.trouble.get(practice.id, ""),
+                "trouble": city.turns.trouble_of(practice.id),
                 "decisions": decided["n"],
                 "last": to_datetime(decided["tick"]).isoformat() if decided["tick"] else None,
                 "commands": await asyncio.to_thread(projection.counts, practice.id),
