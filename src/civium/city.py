@@ -220,6 +220,10 @@ class City:
             if (writer := self.writers.get(int(shard))) and writer.applied >= int(data):
                 await self.log.tell(f"applied.{shard}", str(writer.applied).encode())
 
+        async def held(_: str, data: bytes) -> None:
+            self.cuts.hear(data.decode())
+
+        await self.log.listen("backup", held)
         await self.log.listen("applied", applied)
         await self.log.listen("wanted", wanted)
         stack.push_async_callback(end, asyncio.create_task(self._follow_ticks()))
@@ -283,6 +287,7 @@ class City:
     async def _ticked(self, now: int, cut: dict[str, int]) -> None:
         before, self.clock.last = self.clock.last, now
         self.ticks += 1
+        await self.cuts.expire()
         if self.leases.held("clock") or self.clock.source == "door":
             await self.turns.settle(now)
         wait = self.clock.source == "door" and not self.log.shared
@@ -359,7 +364,6 @@ class City:
             await asyncio.to_thread(self.keeper.stop)
 
     async def _maintain(self) -> None:
-        self.cuts.expire()
         await self.letters.settle()
         await asyncio.to_thread(self.keeper.work, self.clock.now(), self.catalog.groups)
         state_s = self.settings.store.state_days * 86400

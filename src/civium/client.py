@@ -18,7 +18,7 @@ from civium.core import CiviumError, InputRefused, RowRefusal, View
 from civium.core.wire import read_view
 from civium.serve import RUNNING
 
-_START_S = 60.0
+_START_S = 180.0
 _PATIENCE_S = 60.0
 _ANY_PORT = {"CIVIUM_DOORS_MQTT": "127.0.0.1:0", "CIVIUM_DOORS_WEBSOCKET": "127.0.0.1:0"}  # no device should come
 

@@ -1,5 +1,8 @@
 """What a backup copies of a running city: parts that together are one cut, and stay until the backup is done.
 
+Where a city runs in several processes, one copies and tells the others to hold what they have; who hears nothing of it
+for half a minute lets go.
+
 The order matters. The tables are copied before the log streams that they are folded from; how far the outbox has come
 before the record that it follows; the record before the observations, the ticks and the changes of the catalogue that
 its decisions rest on; dead letters before the observations that they become. So whatever a part refers to is there, and
@@ -55,6 +58,8 @@ class Cuts:
         self._folder = city.folder / "run" / "backup"
         self._current = ""
         self._seen = 0.0
+        self._holding = ""  # the backup for which this process holds what it has; it may be another process's
+        self._heard = 0.0
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def begin(self) -> dict[str, Any]:
@@ -62,24 +67,22 @@ class Cuts:
 
         Raises InputRefused while another one is being made, BackupImpossible when the city does not come to rest.
         """
-        self.expire()
-        if self._current:
+        await self.expire()
+        if self._current or self._holding:
             raise InputRefused("a backup of this city is being made already; wait until it is done", status=409)
         self._current, self._seen = uuid4().hex, float("inf")
         city = self._city
-        for writer in city.writers.values():
-            writer.keep_log(True)
-        city.store.hold(True)
         try:
+            await self._tell_of(self._current)
             async with asyncio.timeout(_PATIENCE_S):
                 await city.mqtt.reach()  # the devices' own stream is not copied: what they were promised is in the log
             parts = await asyncio.to_thread(self._tables)
         except TimeoutError:
-            self._release()
+            await self._release()
             why = f"what devices sent was not taken in within {_PATIENCE_S:g} s; look at: civium doctor"
             raise BackupImpossible(why) from None
         except BaseException:
-            self._release()
+            await self._release()
             raise
         self._seen = asyncio.get_running_loop().time()
         return {
@@ -94,8 +97,8 @@ class Cuts:
     def _tables(self) -> list[Part]:
         city, folder = self._city, self._folder
         folder.mkdir(parents=True)
-        if (city.folder / "live.npz").exists():
-            shutil.copyfile(city.folder / "live.npz", folder / "live.npz")
+        if (city.place / "live.npz").exists():
+            shutil.copyfile(city.place / "live.npz", folder / "live.npz")
         city.ledger.projection.save(folder / "ledger.db")
         files = store_copies.save(city.store, folder / "lake.duckdb")
         city.catalog.save(folder / "catalog.db")
@@ -105,7 +108,7 @@ class Cuts:
 
     async def stream(self, cut: str, stream: str) -> AsyncIterator[bytes]:
         """A copy of one log stream, in pieces."""
-        self.renew(cut)
+        await self.renew(cut)
         if stream not in self._city.log.streams:
             raise InputRefused(f"there is no log stream '{stream}'", status=404)
         async for piece in log_copies.take(self._city.log, stream):
@@ -113,7 +116,7 @@ class Cuts:
 
     async def files(self, cut: str) -> list[Part]:
         """What must be copied after the log streams: the blobs that the record names, the city model, the settings."""
-        self.renew(cut)
+        await self.renew(cut)
         return await asyncio.to_thread(self._files)
 
     def _files(self) -> list[Part]:
@@ -123,33 +126,49 @@ class Cuts:
         parts += [_part(f"city/{path.relative_to(folder)}", path) for path in layers]
         return parts + [_part(f"city/{name}", folder / name) for name in _SETTINGS if (folder / name).exists()]
 
-    def renew(self, cut: str) -> None:
+    async def renew(self, cut: str) -> None:
         """A sign of life of whoever copies; raises InputRefused when the cut was given up meanwhile."""
-        self.expire()
+        await self.expire()
         if cut != self._current:
             raise InputRefused("this backup was given up, since nothing was heard of it; begin again", status=410)
         self._seen = asyncio.get_running_loop().time()
+        await self._tell_of(cut)
 
-    def end(self, cut: str, done: dict[str, Any] | None) -> None:
+    async def end(self, cut: str, done: dict[str, Any] | None) -> None:
         """Let go of the cut; ``done`` says where the backup is, and None that there is none."""
-        self.renew(cut)
-        self._release()
+        await self.renew(cut)
+        await self._release()
         if done is not None:
             partial = self._city.folder / f"{LAST_BACKUP}.part"
             partial.write_text(json.dumps(done))
             partial.replace(self._city.folder / LAST_BACKUP)
 
-    def expire(self) -> None:
+    async def expire(self) -> None:
         """Give up a backup of which nothing was heard for half a minute."""
-        if self._current and asyncio.get_running_loop().time() - self._seen > _EXPIRES_S:
-            self._release()
+        now = asyncio.get_running_loop().time()
+        if self._current and now - self._seen > _EXPIRES_S:
+            await self._release()
+        elif self._holding and not self._current and now - self._heard > _EXPIRES_S:
+            self.hear("")
 
-    def _release(self) -> None:
-        self._current = ""
+    def hear(self, cut: str) -> None:
+        """Hold what a backup may still have to copy, in whichever process it is made; "" lets go."""
+        self._heard = asyncio.get_running_loop().time()
         for writer in self._city.writers.values():
-            writer.keep_log(False)
-        self._city.store.hold(False)
-        shutil.rmtree(self._folder, ignore_errors=True)
+            writer.keep_log(bool(cut))
+        if bool(cut) != bool(self._holding):
+            self._city.store.hold(bool(cut))
+        self._holding = cut
+
+    async def _tell_of(self, cut: str) -> None:
+        self.hear(cut)
+        if self._city.log.shared:
+            await self._city.log.tell("backup.all", cut.encode())
+
+    async def _release(self) -> None:
+        self._current = ""
+        await self._tell_of("")
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
 def _part(name: str, path: Path) -> Part:

@@ -1,8 +1,13 @@
-"""Brings a city that an older release left up to this one; its tables are copied first."""
+"""Brings a city that an older release left up to this one; its tables are copied first.
+
+Of a city in several processes each keeps tables of its own, on the node that it runs on: they are brought up to date on
+every node, and what the nodes share once. While one node does it no process may run on any.
+"""
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,27 +37,32 @@ class Upgraded:
 
 
 def upgrade(folder: Path) -> Upgraded:
-    """Bring the city in ``folder`` up to this release; it must not run, and is started once to see that it can.
+    """Bring the city in ``folder`` up to this release; it must not run.
 
-    Raises AlreadyRunning, DataNewer, InputRefused when there is no city, and UpgradeFailed, which names the copies.
+    A city of one process is started once to see that it can. Raises AlreadyRunning, DataNewer, InputRefused when there
+    is no city, and UpgradeFailed, which names the copies.
     """
-    if not (folder / "catalog.db").exists() and not (folder / "log").exists():
+    shared = (folder / "processes").exists()
+    if not shared and not (folder / "catalog.db").exists() and not (folder / "log").exists():
         raise InputRefused(f"there is no city in {folder}")
     folder = folder.resolve()
     settings = load(folder)
-    let_go = hold(folder)
-    try:
-        older = _older(settings, folder)
+    places = sorted((folder / "processes").iterdir()) if shared else [folder]
+    with ExitStack() as held:
+        for place in places:
+            held.callback(hold(place))
+        older = _older(settings, places)
         if not older:
             return Upgraded([], None)
-        copies = _copy(settings, folder)
+        copies = _copy(settings, folder, places)
         try:
-            Catalog.open(_catalog(settings, folder), upgrade=True).close()
-            Store.open(settings, folder, upgrade=True).close()
+            for place in places:
+                Catalog.open(_catalog(settings, place), upgrade=True).close()
+            Store.open(settings, places[0], upgrade=True).close()
         except Exception as error:
             raise UpgradeFailed(_undo(copies, error)) from error
-    finally:
-        let_go()
+    if shared:
+        return Upgraded(older, copies)
     try:
         with connect(folder) as client:
             client.get("/api/status")
@@ -61,21 +71,22 @@ def upgrade(folder: Path) -> Upgraded:
     return Upgraded(older, copies)
 
 
-def _older(settings: Settings, folder: Path) -> list[str]:
+def _older(settings: Settings, places: Sequence[Path]) -> list[str]:
     """What is of an older release; raises DataNewer."""
     older = []
+    for place in places:
+        try:
+            Catalog.open(_catalog(settings, place)).close()
+        except DataOlder as error:
+            older.append(error.what if len(places) == 1 else f"{place.name}: {error.what}")
     try:
-        Catalog.open(_catalog(settings, folder)).close()
-    except DataOlder as error:
-        older.append(error.what)
-    try:
-        Store.open(settings, folder).close()
+        Store.open(settings, places[0]).close()
     except DataOlder as error:
         older.append(error.what)
     return older
 
 
-def _copy(settings: Settings, folder: Path) -> Path:
+def _copy(settings: Settings, folder: Path, places: Sequence[Path]) -> Path:
     """Copy the tables of the embedded engines; a shared database has backups of its own."""
     copies = folder / COPIES / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     copies.mkdir(parents=True)
@@ -84,19 +95,19 @@ def _copy(settings: Settings, folder: Path) -> Path:
         for name in ("lake.duckdb", "lake.duckdb.wal"):
             if (folder / rest / name).exists():
                 shutil.copy2(folder / rest / name, copies / name)
-    databases = [folder / "ledger.db"]
     scheme, rest = check("catalog", settings.engines.catalog)
-    if scheme == "sqlite":
-        databases.append(folder / rest)
-    for path in databases:
-        if path.exists():
-            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copies / path.name)) as copy:
-                source.backup(copy)
+    for place in places:
+        to = copies if place == folder else copies / place.name
+        to.mkdir(exist_ok=True)
+        for path in (place / "ledger.db", *([place / rest] if scheme == "sqlite" else [])):
+            if path.exists():
+                with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to / path.name)) as copy:
+                    source.backup(copy)
     return copies
 
 
-def _catalog(settings: Settings, folder: Path) -> str:
-    return settings.engines.catalog.replace("sqlite:", f"sqlite:///{folder}/", 1)
+def _catalog(settings: Settings, place: Path) -> str:
+    return settings.engines.catalog.replace("sqlite:", f"sqlite:///{place}/", 1)
 
 
 def _undo(copies: Path, error: Exception) -> str:

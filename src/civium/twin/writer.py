@@ -48,7 +48,10 @@ class Writer:
 
     def keep_log(self, keep: bool) -> None:
         """While a backup is made, let the log keep whatever the store does not have by now."""
-        self._kept = self.applied if keep else None
+        if not keep:
+            self._kept = None
+        elif self._kept is None:
+            self._kept = self.applied
 
     async def start(self) -> None:
         """Check that log and store belong together, then fold for ever.

@@ -90,12 +90,12 @@ async def files_to_copy(request: Request, cut: str) -> Response:
 @router.post("/backups/{cut}/renew")
 async def renew_backup(request: Request, cut: str) -> dict[str, str]:
     """Say that the copying goes on; without it for half a minute the backup is given up."""
-    city_of(request).cuts.renew(cut)
+    await city_of(request).cuts.renew(cut)
     return {"id": cut}
 
 
 @router.post("/backups/{cut}/end")
 async def end_backup(request: Request, cut: str, end: End) -> dict[str, str]:
     """The backup is done, or was given up: the city need not keep its parts any more."""
-    city_of(request).cuts.end(cut, end.done.model_dump() if end.done else None)
+    await city_of(request).cuts.end(cut, end.done.model_dump() if end.done else None)
     return {"id": cut}
