@@ -80,7 +80,7 @@ class Mosquitto:
         """Publish with QoS 1; returns when the broker has acknowledged all."""
 
         async def run() -> None:
-            async with aiomqtt.Client("127.0.0.1", self.port, **more) as client:
+            async with aiomqtt.Client("127.0.0.1", self.port, timeout=60, **more) as client:
                 client.pending_calls_threshold = len(bodies) + 1
                 for body in bodies:
                     await client.publish(topic, body, qos=1)

@@ -66,7 +66,7 @@ class Load:
     async def _mqtt(self) -> None:
         number = 1_000_000_000
         try:
-            async with aiomqtt.Client(*self.city.mqtt, identifier="load") as client:
+            async with aiomqtt.Client(*self.city.mqtt, identifier="load", timeout=60) as client:
                 while not self._over.is_set():
                     self.sent.add(number)
                     body = json.dumps({"result": number})
@@ -154,7 +154,7 @@ def test_a_backup_under_load_loses_nothing_and_doubles_nothing(
 
         async def report() -> None:
             """The restored city's devices' stream counts from one again: what comes first must not look known."""
-            async with aiomqtt.Client(*goes_on.mqtt, identifier="load") as client:
+            async with aiomqtt.Client(*goes_on.mqtt, identifier="load", timeout=60) as client:
                 for n in range(20):
                     body = json.dumps({"result": 2_000_000_000 + n})
                     await client.publish(f"v1.1/Datastreams({streams[LOADED]})/Observations", body, qos=1)

@@ -21,7 +21,7 @@ def test_a_healthy_city_is_good_and_its_dead_letters_are_told(new_city: Callable
     city = new_city()
 
     async def publish() -> None:
-        async with aiomqtt.Client(*city.mqtt, identifier="broken-device") as device:
+        async with aiomqtt.Client(*city.mqtt, identifier="broken-device", timeout=60) as device:
             await device.publish("v1.1/Datastreams(7)/Observations", b'{"result": 1}', qos=1)
 
     asyncio.run(publish())

@@ -18,7 +18,7 @@ def publish(city: CityProcess, topic: str, bodies: list[str]) -> int:
 
     async def run() -> int:
         done = 0
-        async with aiomqtt.Client(*city.mqtt, identifier="meter") as client:
+        async with aiomqtt.Client(*city.mqtt, identifier="meter", timeout=60) as client:
             client.pending_calls_threshold = len(bodies) + 1
             for body in bodies:
                 await client.publish(topic, body, qos=1)
@@ -86,8 +86,8 @@ def test_a_device_cannot_speak_for_the_city(new_city: Callable[..., CityProcess]
         heard = asyncio.Event()
         topic = f"v1.1/TaskingCapabilities({actuator})/Tasks"
         async with (
-            aiomqtt.Client(*city.mqtt, identifier="lamp") as lamp,
-            aiomqtt.Client(*city.mqtt, identifier="liar") as liar,
+            aiomqtt.Client(*city.mqtt, identifier="lamp", timeout=60) as lamp,
+            aiomqtt.Client(*city.mqtt, identifier="liar", timeout=60) as liar,
         ):
             await lamp.subscribe(topic, qos=1)
 

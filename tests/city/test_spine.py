@@ -86,7 +86,7 @@ def test_a_wish_reaches_the_device_and_the_fact_comes_back(new_city: Callable[..
         """Lamp 0: takes one task, answers with its level as an observation whose parent is the decision."""
         import pyarrow as pa
 
-        async with aiomqtt.Client(*city.mqtt, identifier="lamp-0") as client:
+        async with aiomqtt.Client(*city.mqtt, identifier="lamp-0", timeout=60) as client:
             await client.subscribe(f"v1.1/TaskingCapabilities({ids['actuators']['lamp/0/dimmer']})/Tasks", qos=1)
             feeding = asyncio.create_task(keep_feeding())
             async with asyncio.timeout(120):

@@ -39,7 +39,7 @@ def test_a_task_reaches_the_device_and_is_done_when_the_device_says_so(new_city:
     actuator = ids["actuators"]["lamp/0/dimmer"]
 
     async def device() -> tuple[dict[str, Any], dict[str, Any]]:
-        async with aiomqtt.Client(*city.mqtt, identifier="lamp-0") as client:
+        async with aiomqtt.Client(*city.mqtt, identifier="lamp-0", timeout=60) as client:
             await client.subscribe(f"v1.1/TaskingCapabilities({actuator})/Tasks", qos=1)
             answer = await asyncio.to_thread(
                 ask, city, actuator, value=80, duration=20, because="the market", who="Ada"

@@ -18,7 +18,7 @@ from tests.cluster.stand import NatsCluster, ObjectStore, Postgres, wait_for
 
 PRACTICES = Path(__file__).parents[1] / "city" / "practices"
 GUIDE = Path(__file__).parents[2] / "docs" / "cluster.md"
-_START_S = 120.0
+_START_S = 240.0
 
 
 class Process:
@@ -56,7 +56,7 @@ class Process:
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._process.send_signal(how)
         try:
-            self._process.wait(60)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             pytest.fail(f"a process did not end: {self._said.read_text()[-3000:]}")
@@ -82,7 +82,7 @@ class SpreadCity:
     def client(self, process: Process) -> CityClient:
         """A client with the operator's token."""
         headers = {"Authorization": f"Bearer {token(self.folder)}"}
-        return CityClient(httpx.Client(base_url=process.url, timeout=60.0, headers=headers))
+        return CityClient(httpx.Client(base_url=process.url, timeout=120.0, headers=headers))
 
     def settled(self, *processes: Process) -> None:
         """Wait until processes answer and nothing troubles them."""

@@ -62,7 +62,7 @@ class NatsCluster:
         for node in range(3):
             self.start_node(node)
         for port in (*self.ports, *self.mqtt):
-            wait_for(lambda port=port: socket.create_connection(("127.0.0.1", port), 1).close() or True, 30, "no nats")
+            wait_for(lambda port=port: socket.create_connection(("127.0.0.1", port), 1).close() or True, 120, "no nats")
         return self
 
     def start_node(self, node: int) -> None:
@@ -122,7 +122,9 @@ class Postgres:
         command = [self.binaries / "postgres", "-D", self.folder / "data", *options.split()]
         with (self.folder / "log").open("wb") as log:
             self._server = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self._as)
-        wait_for(lambda: psycopg.connect("postgresql:" + self.address("postgres")).close() or True, 60, "no PostgreSQL")
+        wait_for(
+            lambda: psycopg.connect("postgresql:" + self.address("postgres")).close() or True, 120, "no PostgreSQL"
+        )
         return self
 
     def create(self, database: str, template: str = "template1") -> str:
@@ -169,7 +171,7 @@ class ObjectStore:
             "threading.Event().wait()"
         )
         self._process = subprocess.Popen([sys.executable, "-c", code, str(self.port)], stderr=subprocess.DEVNULL)
-        wait_for(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() or True, 60, "no S3")
+        wait_for(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() or True, 120, "no S3")
         return self
 
     def create(self, bucket: str) -> None:

@@ -19,7 +19,7 @@ ALONE = {  # as docs/cluster.md says
 }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_backup_of_a_spread_city_becomes_a_city_of_one_process(
     new_spread_city: Callable[[], SpreadCity], objects: ObjectStore, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tests.cluster.stand import PASSWORD, USER, NatsCluster
 from tests.sources.test_lane import desk, reading
 from tests.sources.test_two_doors import persistently
 
-_PATIENCE_S = 120.0
+_PATIENCE_S = 240.0
 
 
 @asynccontextmanager
@@ -80,7 +80,9 @@ def test_mail_that_two_doors_believe_to_be_theirs_is_taken_once(nats: NatsCluste
             mail = [MqttDoor("mqtt", log, log, intake, catalog, clock, 60.0, by_arrival=False) for log, intake in doors]
             for door in mail:
                 await door.start()
-            async with aiomqtt.Client("127.0.0.1", nats.mqtt[0], username=USER, password=PASSWORD) as device:
+            async with aiomqtt.Client(
+                "127.0.0.1", nats.mqtt[0], username=USER, password=PASSWORD, timeout=60
+            ) as device:
                 for n in range(0, 300, 10):
                     bodies = [json.dumps({"result": value}) for value in range(n, n + 10)]
                     topic = "v1.1/Datastreams(1)/Observations"

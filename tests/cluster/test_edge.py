@@ -48,7 +48,7 @@ websocket = "127.0.0.1:{websocket}"
         self._said = (self.folder / "said.txt").open("ab")
         command = [sys.executable, "-m", "civium.cli", "edge", str(self.folder)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=self._said, env=os.environ)
-        wait_for(lambda: "devices connect" in self.said(), 60, f"the edge does not start: {self.said()}")
+        wait_for(lambda: "devices connect" in self.said(), 180, f"the edge does not start: {self.said()}")
 
     def said(self) -> str:
         return (self.folder / "said.txt").read_text()
@@ -62,7 +62,7 @@ websocket = "127.0.0.1:{websocket}"
         """Stream and number of each reading, with QoS 1, in this order; returns when all are acknowledged."""
 
         async def run() -> None:
-            async with aiomqtt.Client("127.0.0.1", self.mqtt, identifier="gateway") as client:
+            async with aiomqtt.Client("127.0.0.1", self.mqtt, identifier="gateway", timeout=60) as client:
                 client.pending_calls_threshold = len(readings) + 1
                 for stream, number in readings:
                     body = json.dumps({"result": number / 1000})
@@ -120,19 +120,22 @@ def test_who_has_an_edge_can_neither_read_nor_write_what_is_the_citys(nats: Nats
             for subject in subjects:
                 await client.publish(subject, word)
             await client.flush()
-        await asyncio.sleep(1.5)
         said = {(subject, word) for subject in subjects for word in (b"of the city", b"of the edge")}
         # It may answer: the names of inboxes are secrets that it cannot hear.
-        answer = ("_INBOX.other.1", b"of the edge")
-        assert in_city & said == {one for one in said if one[1] == b"of the city"} | {answer}
-        assert at_edge & said == {one for one in said if one[1] == b"of the edge"}
+        for_city = {one for one in said if one[1] == b"of the city"} | {("_INBOX.other.1", b"of the edge")}
+        for_edge = {one for one in said if one[1] == b"of the edge"}
+        while not (in_city >= for_city and at_edge >= for_edge):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.5)  # and nothing else
+        assert in_city & said == for_city
+        assert at_edge & said == for_edge
         await city.close()
         await taken.close()
 
-    asyncio.run(asyncio.wait_for(run(), 90))
+    asyncio.run(asyncio.wait_for(run(), 240))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_what_an_edge_kept_while_the_centre_was_away_is_fetched_once_and_in_order(
     new_spread_city: Callable[[], SpreadCity], nats: NatsCluster, edge: EdgeProcess
 ) -> None:
@@ -143,7 +146,7 @@ def test_what_an_edge_kept_while_the_centre_was_away_is_fetched_once_and_in_orde
     streams = register(city.client(process))
     sent: dict[int, list[int]] = {stream: [0] for stream in streams}
     edge.publish([(stream, 0) for stream in streams])
-    wait_for(lambda: in_order_of_storage(city.client(process), streams) == sent, 60, "the edge is not heard")
+    wait_for(lambda: in_order_of_storage(city.client(process), streams) == sent, 180, "the edge is not heard")
     told = city.client(process).get("/api/status")
     assert told["edges"]["harbour"] == ""
     assert told["edges"]["island"]
@@ -168,9 +171,9 @@ def test_what_an_edge_kept_while_the_centre_was_away_is_fetched_once_and_in_orde
     city.settled(process)
     wait_for(
         lambda: all(len(numbers) > _EACH for numbers in in_order_of_storage(city.client(process), streams).values()),
-        60, "the centre does not catch up",
+        180, "the centre does not catch up",
     )  # fmt: skip
-    wait_for(lambda: city.client(process).get("/api/status")["dead_letters"], 30, "the wrong one is not kept")
+    wait_for(lambda: city.client(process).get("/api/status")["dead_letters"], 120, "the wrong one is not kept")
     assert in_order_of_storage(city.client(process), streams) == sent
     (first,) = city.client(process).get(f"/v1.1/Datastreams({streams[0]})/Observations?$top=1&$orderby=id desc")[
         "value"

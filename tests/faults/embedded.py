@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OPEN_AGAIN_S = 5.0  # from the start of the process to the first accepted write
 MOST_MEMORY_MB = 1500.0  # resident, of the city's own process
 _LAMPS = 5
-_DECIDES_S = 60.0  # a worker that starts beside a load on two processors takes its time
-_MENDED_S = 20.0  # after a fault: until nothing is amiss any more
+_DECIDES_S = 180.0  # a worker that starts beside a load on two processors takes its time
+_MENDED_S = 60.0  # after a fault: until nothing is amiss any more
 _READINGS = f"""
 SELECT stream, CAST(value AS BIGINT) AS number FROM lake.observations
 WHERE parent IS NULL AND stream < {aged.FIRST_STREAM}

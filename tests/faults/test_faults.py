@@ -17,7 +17,7 @@ _TOGETHER = [name for name, fault in FAULTS.items() if fault.ground is plain]
 _APART = [[name] for name, fault in FAULTS.items() if fault.ground is not plain]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("faults", [_TOGETHER, *_APART], ids=lambda faults: faults[0] if len(faults) == 1 else "plain")
 def test_what_was_accepted_is_stored_once_and_the_record_holds(faults: list[str], tmp_path: Path) -> None:
     try:

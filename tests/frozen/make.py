@@ -64,7 +64,7 @@ def live(city: CityProcess) -> dict[str, int]:
     city.client.http.post(f"/v1.1/Datastreams({sign})/Observations", json=said).raise_for_status()
 
     async def devices() -> None:
-        async with aiomqtt.Client(*city.mqtt, identifier="frozen") as device:
+        async with aiomqtt.Client(*city.mqtt, identifier="frozen", timeout=60) as device:
             topic = "v1.1/Datastreams({})/Observations"
             await device.publish(topic.format(streams["lamp/0/level"]), b'{"result": 30}', qos=1)
             await device.publish(topic.format(9999), b'{"result": 1, "phenomenonTime": "2026-06-01T12:00:00Z"}', qos=1)
