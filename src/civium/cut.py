@@ -4,9 +4,9 @@ Where a city runs in several processes, one copies and tells the others to hold 
 for half a minute lets go.
 
 The order matters. The tables are copied before the log streams that they are folded from; how far the outbox has come
-before the record that it follows; the record before the observations, the ticks and the changes of the catalogue that
-its decisions rest on; dead letters before the observations that they become. So whatever a part refers to is there, and
-what the tables lack is folded when the restored city starts.
+before the record that it follows; the record and the book of alarms before the observations, the ticks and the changes
+of the catalogue that they rest on; dead letters before the observations that they become. So whatever a part refers to
+is there, and what the tables lack is folded when the restored city starts.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LAST_BACKUP = "backup.json"  # in the city's folder: the last one that was done
 _EXPIRES_S = 30.0  # after the last sign of life of whoever copies
 _PATIENCE_S = 60.0
 _SETTINGS = ("civium.toml", "token", "push.key")
-_ORDER = ("MARKS", "LEDGER", "DEAD", "POISON", "OBS", "CAT", "TICK")
+_ORDER = ("MARKS", "LEDGER", "ALARM", "DEAD", "POISON", "OBS", "CAT", "TICK")
 
 
 class BackupImpossible(CiviumError):
