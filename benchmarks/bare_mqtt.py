@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from civium.engines.log import prepare_mqtt
+from civium.engines.mailbox import prepare_mqtt
 from civium.engines.nats_server import NatsServer
 
 _PRIVATE = ("127.0.0.1", 0)

@@ -8,7 +8,8 @@ from pathlib import Path
 import nats
 from nats.js.errors import APIError
 
-from civium.engines.log import MQTT_STREAM, PRIVATE, ensure_mqtt, ignore
+from civium.engines.log import ignore
+from civium.engines.mailbox import MQTT_STREAM, PRIVATE, ensure_mqtt
 from civium.engines.nats_server import Leaf, NatsServer
 from civium.engines.settings import Settings, SettingsWrong, address, load
 

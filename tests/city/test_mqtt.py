@@ -28,13 +28,26 @@ def publish(city: CityProcess, topic: str, bodies: list[str]) -> int:
     return asyncio.run(run())
 
 
+def meter(city: CityProcess, key: str) -> dict[str, int]:
+    """A thing of the test's own, since tests share a city: the ids of its thermometer and of its dimmer."""
+    line = {
+        "key": key, "kind": "lamp_post", "streams": [{"property": "air_temperature", "unit": "degC"}],
+        "actuators": [{"key": f"{key}/dimmer", "facts": {"minimum": 0, "maximum": 100}}],
+    }  # fmt: skip
+    told = city.client.post("/api/register", content=json.dumps(line).encode())
+    return {"stream": told["streams"][f"{key}/air_temperature"], "actuator": told["actuators"][f"{key}/dimmer"]}
+
+
+def dead_letters(city: CityProcess) -> int:
+    return int(city.client.get("/api/status")["dead_letters"])
+
+
 def count(city: CityProcess, stream: int) -> int:
     return int(city.client.get(f"/v1.1/Datastreams({stream})/Observations?$count=true&$top=1")["@iot.count"])
 
 
-def test_readings_come_in_by_mqtt_in_the_unit_of_their_owner(new_city: Callable[..., CityProcess]) -> None:
-    city = new_city(idle=True)
-    stream = register(city, 1)["streams"]["lamp/0/air_temperature"]
+def test_readings_come_in_by_mqtt_in_the_unit_of_their_owner(city: CityProcess) -> None:
+    stream = meter(city, "unit")["stream"]
     body = json.dumps({"result": 21.5, "phenomenonTime": "2026-06-01T12:00:00Z"})
     assert publish(city, f"v1.1/Datastreams({stream})/Observations", [body]) == 1
     assert count(city, stream) == 1  # what was acknowledged can be read at once
@@ -42,9 +55,8 @@ def test_readings_come_in_by_mqtt_in_the_unit_of_their_owner(new_city: Callable[
     assert (found["result"], found["phenomenonTime"]) == (21.5, "2026-06-01T12:00:00Z")
 
 
-def test_a_reading_that_a_device_repeats_with_its_key_is_one_reading(new_city: Callable[..., CityProcess]) -> None:
-    city = new_city(idle=True)
-    stream = register(city, 1)["streams"]["lamp/0/air_temperature"]
+def test_a_reading_that_a_device_repeats_with_its_key_is_one_reading(city: CityProcess) -> None:
+    stream = meter(city, "repeats")["stream"]
     body = json.dumps({"result": 21.5, "idempotencyKey": "meter-7/42"})
     publish(city, f"v1.1/Datastreams({stream})/Observations", [body, body, '{"result": 1}', body])
     wait_for(lambda: city.client.get(f"/v1.1/Datastreams({stream})/Observations?$filter=result eq 1")["value"])
@@ -52,25 +64,24 @@ def test_a_reading_that_a_device_repeats_with_its_key_is_one_reading(new_city: C
     assert count(city, stream) == 2
 
 
-def test_what_is_wrong_becomes_a_dead_letter_and_the_rest_goes_on(new_city: Callable[..., CityProcess]) -> None:
-    city = new_city(idle=True)
-    stream = register(city, 1)["streams"]["lamp/0/air_temperature"]
+def test_what_is_wrong_becomes_a_dead_letter_and_the_rest_goes_on(city: CityProcess) -> None:
+    stream = meter(city, "wrong")["stream"]
     topic = f"v1.1/Datastreams({stream})/Observations"
     inline = '{"result": 1, "FeatureOfInterest": {"name": "new"}}'
+    before = dead_letters(city)
     deep = '{"result": ' + "[" * 5_000 + "]" * 5_000 + "}"
     publish(city, topic, ["no json", '{"result": "hot"}', inline, deep, '{"result": 1}'])
     publish(city, "v1.1/Datastreams(999)/Observations", ['{"result": 1}'])
-    wait_for(lambda: city.client.get("/api/status")["dead_letters"] == 5)
+    wait_for(lambda: dead_letters(city) == before + 5)
     assert count(city, stream) == 1
 
 
-def test_another_reading_under_a_used_key_becomes_a_dead_letter(new_city: Callable[..., CityProcess]) -> None:
-    city = new_city(idle=True)
-    stream = register(city, 1)["streams"]["lamp/0/air_temperature"]
-    path = f"v1.1/Datastreams({stream})/Observations"
+def test_another_reading_under_a_used_key_becomes_a_dead_letter(city: CityProcess) -> None:
+    stream = meter(city, "used")["stream"]
+    path, before = f"v1.1/Datastreams({stream})/Observations", dead_letters(city)
     assert city.client.http.post(f"/{path}", json={"result": 1}, headers={"Idempotency-Key": "a"}).status_code == 201
     publish(city, path, ['{"result": 1, "idempotencyKey": "a"}', '{"result": 2, "idempotencyKey": "a"}'])
-    wait_for(lambda: city.client.get("/api/status")["dead_letters"] == 1)
+    wait_for(lambda: dead_letters(city) == before + 1)
     assert count(city, stream) == 1
     city.kill()
     city.start()
@@ -78,9 +89,8 @@ def test_another_reading_under_a_used_key_becomes_a_dead_letter(new_city: Callab
     assert count(city, stream) == 2
 
 
-def test_a_device_cannot_speak_for_the_city(new_city: Callable[..., CityProcess]) -> None:
-    city = new_city(idle=True)
-    actuator = register(city, 1)["actuators"]["lamp/0/dimmer"]
+def test_a_device_cannot_speak_for_the_city(city: CityProcess) -> None:
+    actuator = meter(city, "liar")["actuator"]
 
     async def run() -> bool:
         heard = asyncio.Event()

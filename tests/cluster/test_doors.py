@@ -12,7 +12,8 @@ import aiomqtt
 from civium.core import Clock
 from civium.core.observations import decode
 from civium.engines.catalog import Catalog
-from civium.engines.log import MQTT_OBSERVATIONS, MQTT_STREAM, Log
+from civium.engines.log import Log
+from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM
 from civium.engines.settings import Doors, Engines, LogStreams, Settings
 from civium.sources.intake import Intake
 from civium.sources.mqtt import MqttDoor

@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from civium.engines.log import MQTT_STREAM, PRIVATE, Log
+from civium.engines.log import Log
+from civium.engines.mailbox import MQTT_STREAM, PRIVATE
 from civium.engines.nats_server import NatsServer
 from civium.engines.settings import Doors, Settings
 

@@ -6,7 +6,7 @@ import contextlib
 import aiomqtt
 
 from civium.acts.task import Task
-from civium.engines.log import Listener
+from civium.engines.mailbox import Listener
 
 _MOST_IN_FLIGHT = 10_000  # publishes of one turn go out together; the library warns from 10 on
 

@@ -9,7 +9,8 @@ import dataclasses
 
 import nats
 
-from civium.engines.log import MQTT_STREAM, PRIVATE, Listener, Log, ignore, prepare_mqtt
+from civium.engines.log import Log, ignore
+from civium.engines.mailbox import MQTT_STREAM, PRIVATE, Listener, prepare_mqtt
 from civium.engines.nats_server import NatsServer
 from civium.engines.settings import ALWAYS, Settings, address
 from civium.engines.tail import Message, Tail

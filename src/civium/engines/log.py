@@ -8,39 +8,32 @@ own child, or an existing cluster that other processes of the city use too.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
-from uuid import uuid4
 
-import aiomqtt
 import msgspec
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from civium.core import CiviumError, EngineUnsuitable
 from civium.core.observations import log_stream
 from civium.engines.abilities import check
 from civium.engines.leases import AllOurs, Leases, SharedLeases
+from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
 from civium.engines.nats_server import NatsServer
 from civium.engines.settings import ALWAYS, Settings, address
 from civium.engines.tail import Message, Tail
 
 DEDUPLICATION_S = 600.0  # how long the log remembers an idempotency key
-MQTT_STREAM = "$MQTT_msgs"  # where nats-server itself keeps what devices publish with QoS 1
-MQTT_OBSERVATIONS = "$MQTT.msgs.v1//1.*.Observations"
-_KEEPER = "civium_door"  # a durable consumer that is never read: the server keeps what it would be owed
 _PATIENCE_S = 5.0
 _CLUSTER_START_S = 60.0
 _STORE_FAILED = 10077  # also: the stream holds as much as it may
 # Another sequence than expected; that cannot be said yet, since a message is on its way; and the same without a number.
 _OVERTAKEN = (10071, 10163, 10164)
-PRIVATE = ("127.0.0.1", 0)  # a listener on a port that nobody knows
-_PREPARED = "mqtt.prepared"  # a file in the server's folder
 _SAYINGS = "civium-says"
 _KEPT_MESSAGES = 100_000  # of the streams that only the recent past is asked of
 
@@ -79,16 +72,6 @@ class LogInDoubt(LogUnavailable):
 
 class LogConflict(CiviumError):
     """Another writer was first: the expected last sequence does not match."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where devices and the city's own MQTT client connect, and the city's login there."""
-
-    host: str
-    port: int
-    user: str
-    password: str
 
 
 class Log:
@@ -142,7 +125,7 @@ class Log:
         while True:
             try:
                 if log.shared:
-                    await _keep_mqtt(client, mqtt, settings.log.replicas)
+                    await keep_mqtt(client, mqtt, settings.log.replicas)
                 await log._make_streams(settings.log.shards, settings.log.replicas)
             except (TimeoutError, nats.errors.Error, APIError, EngineUnsuitable) as error:
                 # A cluster that has just been started first elects who leads it.
@@ -375,55 +358,6 @@ def cluster(rest: str) -> tuple[list[str], tuple[str, str]]:
     if not at or not colon or not hosts:
         raise EngineUnsuitable("log", "write nats://user:password@host:4222,host:4222,host:4222")
     return [f"nats://{host}" for host in hosts.split(",")], (unquote(user), unquote(password))
-
-
-async def ensure_mqtt(private: NatsServer) -> None:
-    """``prepare_mqtt`` once in the life of the server's folder.
-
-    That the folder is there says nothing: whoever made it may have been killed before the stream was prepared, and the
-    server would acknowledge what it does not keep.
-    """
-    prepared = private.folder / _PREPARED
-    if not prepared.exists() or not (private.folder / "jetstream").exists():
-        await prepare_mqtt(private)
-        prepared.touch()
-
-
-async def prepare_mqtt(private: NatsServer) -> int:
-    """Make the devices' stream before any device can connect, on ports that nobody knows; returns its last sequence."""
-    await private.start()
-    client = await nats.connect(private.url)
-    await _keep_mqtt(client, Listener(*private.mqtt, *private.login), 1)
-    last = (await client.jetstream(timeout=_PATIENCE_S).stream_info(MQTT_STREAM)).state.last_seq
-    await client.close()
-    await private.stop()
-    return last
-
-
-async def _keep_mqtt(client: Client, mqtt: Listener, replicas: int) -> None:
-    """See to it that the devices' stream keeps observations.
-
-    The server makes that stream when the first MQTT client comes, and keeps a message only while a consumer wants it;
-    so the first client must be ours.
-    """
-    js = client.jetstream(timeout=_PATIENCE_S)
-    durable = ConsumerConfig(
-        durable_name=_KEEPER,
-        ack_policy=AckPolicy.ALL,
-        max_ack_pending=-1,
-        num_replicas=replicas,
-        filter_subject=MQTT_OBSERVATIONS,
-    )
-    try:
-        await js.consumer_info(MQTT_STREAM, _KEEPER)
-    except NotFoundError:
-        try:
-            async with aiomqtt.Client(
-                mqtt.host, mqtt.port, identifier=f"civium-{uuid4().hex[:8]}", username=mqtt.user, password=mqtt.password
-            ):
-                await js.add_consumer(MQTT_STREAM, durable)
-        except aiomqtt.MqttError as error:
-            raise EngineUnsuitable("log", f"MQTT at {mqtt.host}:{mqtt.port} does not let us in: {error}") from None
 
 
 async def ignore(error: Exception) -> None:

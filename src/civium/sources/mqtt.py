@@ -17,8 +17,9 @@ from civium.core import Clock, InputRefused, RowRefusal
 from civium.core.observations import log_stream
 from civium.core.tasks import end
 from civium.engines.catalog import Catalog
-from civium.engines.log import MQTT_OBSERVATIONS, MQTT_STREAM, Log, LogConflict, LogUnavailable
+from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.log_letters import written
+from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM
 from civium.engines.tail import Message
 from civium.sources.batch import Batch, build
 from civium.sources.claims import Claims, by_shard, claim, messages, without
@@ -151,7 +152,9 @@ class MqttDoor:
     async def _look_again(self) -> None:
         while True:
             try:
-                return await self._find_place()
+                await self._find_place()
+                self.failure = None
+                return
             except LogUnavailable:
                 await asyncio.sleep(_RETRY_S)
 
