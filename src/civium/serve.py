@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from civium.city import City
 from civium.city_folder import ROLES
 from civium.core import CiviumError, EngineUnsuitable
+from civium.core.logs import begin
 from civium.core.rights import NO_SCOPE, Role
 from civium.engines.rights import LOCAL
 from civium.engines.settings import address, load, trusting
@@ -60,6 +61,7 @@ def serve(
     running.parent.mkdir(parents=True, exist_ok=True)
     # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
     # the young are looked at in larger lots (a third less time for a registration).
+    begin(settings.says.level, settings.says.format)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     told = json.dumps({"pid": os.getpid(), "url": f"http://{host}:{bound}", "turning": turning})
@@ -71,7 +73,7 @@ def serve(
         if trusting(settings):
             say(_TRUSTING)
     http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol
-    config = uvicorn.Config(app, http=http, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     # What keeps the city from starting is a sentence of our own; uvicorn would print where in the code it was said.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not failures)
     # uvicorn closes in order, then raises the signal that it caught once more: by then we are done.

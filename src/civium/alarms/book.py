@@ -18,11 +18,13 @@ from sqlalchemy import event as events_of
 from sqlalchemy.dialects.sqlite import insert
 
 from civium.alarms.alarm import CHANGES, RAISED, Alarm, Event, pack_streams, unpack_streams
+from civium.core.logs import note, said_by
 from civium.core.tasks import end
 from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.passing import TROUBLE
 
 STREAM = "ALARM"
+_LOG = said_by("alarms")
 VERSION = 1  # of the tables; a file of another version is made anew from the log
 _MOST_CONFLICTS = 50
 _RETRY_S = 0.5
@@ -115,6 +117,8 @@ class Book:
                         data = msgspec.json.encode(entry)
                         sequence, _ = await self._log.publish(STREAM, data, expect_last=self.applied)
                         await asyncio.to_thread(self._fold, sequence, entry)
+                        for event in events:
+                            note(_LOG, event["what"], alarm=event["alarm"], entry=f"{STREAM}/{sequence}")
                     return planned
                 except LogConflict:
                     await self._log.refresh(STREAM)

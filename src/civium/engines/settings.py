@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from civium.core import CiviumError
+from civium.core.logs import FORMATS, LEVELS
 from civium.core.observations import MAX_SHARDS
 from civium.engines.abilities import REQUIRED, check
 
@@ -88,6 +89,13 @@ class Alarms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""  # of the page where alarms are acknowledged, for messages
 
 
+class Says(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the city says on standard error while it works."""
+
+    level: str = "warning"  # debug, info, warning or error
+    format: str = "text"  # text or json
+
+
 class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``civium edge`` runs; a city leaves it empty."""
 
@@ -113,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edge: Edge = Edge()
     rights: RightsOf = RightsOf()
     alarms: Alarms = Alarms()
+    says: Says = Says()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
 
 
@@ -155,6 +164,9 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
     if sync != ALWAYS and (several or not _INTERVAL.fullmatch(sync)):
         hint = "the servers of a shared log have it in their own configuration" if several else "or such as '200ms'"
         raise SettingsWrong(f"doors.mqtt_sync is '{sync}': use '{ALWAYS}'; {hint}")
+    for name, told, allowed in (("level", settings.says.level, LEVELS), ("format", settings.says.format, FORMATS)):
+        if told not in allowed:
+            raise SettingsWrong(f"says.{name} is '{told}': use {', '.join(allowed)}")
     if settings.alarms.smtp:
         address(settings.alarms.smtp)
     if settings.alarms.smtp_tls not in ("starttls", "tls", "none"):

@@ -17,12 +17,14 @@ import msgspec
 
 from civium.core import CiviumError, DecisionEvent
 from civium.core.digest import canonical_json
+from civium.core.logs import note, said_by
 from civium.core.tasks import end
 from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.passing import TROUBLE
 from civium.ledger.projection import Projection
 
 GENESIS = "0" * 64
+_LOG = said_by("record")
 _MOST_CONFLICTS = 50
 _RETRY_S = 0.5
 
@@ -85,6 +87,7 @@ class Ledger:
     async def _append(self, entry: Entry) -> None:
         data = canonical_json({**entry, "prev": self._previous})
         sequence, _ = await self._log.publish("LEDGER", data, expect_last=self.projection.applied)
+        _tell(sequence, entry)
         await self._fold(sequence, data, entry)
 
     async def catch_up(self) -> None:
@@ -129,6 +132,15 @@ class Ledger:
     async def close(self) -> None:
         await end(self._task)
         self.projection.close()
+
+
+def _tell(sequence: int, entry: Entry) -> None:
+    """Say what came on the record: a decision with the last batches that it could see, and what became of commands."""
+    facts = {name: entry[name] for name in ("practice", "cut") if name in entry}
+    decision = {"decision": entry["id"]} if "id" in entry else {}
+    note(_LOG, entry["type"], entry=f"LEDGER/{sequence}", **decision, **facts)
+    for event in entry.get("events", ()):
+        note(_LOG, event["what"], entry=f"LEDGER/{sequence}", decision=event["decision"], command=event["command"])
 
 
 def events_entry(events: Iterable[DecisionEvent], at: int) -> Entry | None:

@@ -24,6 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from civium.core import InputRefused, RowRefusal
+from civium.core.logs import note, said_by
 from civium.core.observations import MAX_ROWS, OBSERVATION, encode, pack, unpack
 from civium.engines.log import Log, LogConflict, LogInDoubt, LogUnavailable
 from civium.sources.batch import NOTHING_STORED, Batch
@@ -31,6 +32,7 @@ from civium.sources.claims import CONFLICT, MOST_BYTES
 from civium.sources.keys import HEADER, MOST_NAMED, SPAN, Place, RecentKeys, read_header, settled, write_header
 from civium.sources.sensorthings.observations import Reading
 
+_LOG = said_by("door")
 _RETRY_S = 0.1
 _ANSWER_S = 2.0  # a log that takes longer to answer may have died: its message is in doubt
 _LONGEST_S = 60.0  # that a sender is kept waiting for what became of a message in doubt
@@ -321,6 +323,7 @@ class Lane:
             if giving_up is not None:
                 giving_up.cancel()
         first = pack(self._shard, sequence)
+        note(_LOG, "accepted", batch=f"{self._stream}/{sequence}", rows=table.num_rows)
         self._keys.settle(spans, first)
         return first
 

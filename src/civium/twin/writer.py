@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pyarrow as pa
 
 from civium.core import Clock
+from civium.core.logs import note, said_by
 from civium.core.observations import both, log_stream
 from civium.core.tasks import end
 from civium.engines.log import Log
@@ -14,6 +15,7 @@ from civium.engines.tail import Message
 from civium.twin import poison
 from civium.twin.progress import Progress
 
+_LOG = said_by("writer")
 _MOST_MESSAGES = 64
 _MOST_ROWS = 1_000_000  # of one commit
 _SHARED_COMMIT_S = 0.1  # readers that wait share a commit: ten a second at most
@@ -146,6 +148,8 @@ class Writer:
         (rows, corrected), until = await self._append(waiting, self.applied), waiting[-1][0]
         self.applied = until
         self.commits += 1
+        batches = f"{self._stream}/{waiting[0][0]}", f"{self._stream}/{until}"
+        note(_LOG, "stored", first_batch=batches[0], last_batch=batches[1], rows=rows.num_rows)
         await self._stored(self._shard, until, rows, corrected)
         await self._progress.move(self._shard, until)
 

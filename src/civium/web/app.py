@@ -16,6 +16,7 @@ from civium.city import City
 from civium.core import CiviumError
 from civium.engines.passing import PASSING
 from civium.web import access, alarms, care, doors, interface, pages, posts, sensorthings, sources
+from civium.web import metrics as numbers
 from civium.web.identity import Identified, allowed
 from civium.web.state import sources_of, troubles_of, work_of
 
@@ -49,6 +50,8 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
     app.get("/health", tags=["health"])(health)
+    app.get("/ready", tags=["health"])(numbers.ready)
+    app.get("/metrics", tags=["health"])(numbers.metrics)
     if "door" in roles:
         app.post("/bulk/observations", tags=["doors"], status_code=201)(doors.post_arrow)
         app.post("/api/register", tags=["doors"])(doors.post_register)

@@ -49,7 +49,10 @@ _ENTITIES = (
     *("FeaturesOfInterest", "TaskingCapabilities", "Actuators", "Tasks"),
 )
 _OF_ANYONE = (
-    *(f"GET {path}" for path in ("/", "/map.svg", "/decisions/{decision}", "/health", "/docs", "/api/me")),
+    *(
+        f"GET {path}"
+        for path in ("/", "/map.svg", "/decisions/{decision}", "/health", "/ready", "/metrics", "/docs", "/api/me")
+    ),
     *(f"GET /api/{name}" for name in ("status", "practices", "decisions", "notices", "incidents")),
     *(f"GET /api/{name}" for name in ("latest", "series", "aggregate", "practices/{practice}/view")),
     *(f"GET /api/decisions/{{decision}}{rest}" for rest in ("", "/view", "/state")),
