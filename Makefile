@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PRACTICES := $(wildcard src/civium/practices/*/register.toml)
-PROJECT := pyproject.toml hatch_build.py $(PRACTICES)
+CONSOLE := $(shell find console -path '*/node_modules' -prune -o -type f -print)
+PROJECT := pyproject.toml hatch_build.py $(PRACTICES) $(CONSOLE)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SMOKE ?=
 ROUNDS ?= 13
@@ -54,7 +55,7 @@ lock: setup  ## resolve requirements/*.txt afresh from pyproject.toml
 LOCK := --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove what the targets made, .venv too
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv site console/node_modules src/civium/web/console_built .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -19,6 +19,7 @@ from civium.acts.mqtt import MqttSender
 from civium.acts.outbox import Outbox
 from civium.acts.task import Sender
 from civium.acts.webhook import WebhookSender
+from civium.cases import Cases
 from civium.city_clock import CityClock
 from civium.city_folder import ROLES, settle, token
 from civium.core import MICROSECONDS, CiviumError, InputRefused, WallClock, to_datetime
@@ -94,6 +95,7 @@ class City:
         self.outbox: Outbox
         self.turns: Turns
         self.orders: Orders
+        self.cases: Cases
         self.wishes: Wishes
         self.watch: Watch
         self.cuts: Cuts
@@ -161,6 +163,7 @@ class City:
         stack.push_async_callback(self.ledger.close)
         self.turns = Turns(self)
         self.orders = Orders(self)
+        self.cases = Cases(self)
         self.wishes = Wishes(self)
         self.watch = Watch(self)
         await self.watch.start()

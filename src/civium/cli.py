@@ -339,13 +339,14 @@ def backtest(
     city: CityFolder = HERE,
     start: Annotated[str | None, typer.Option("--from", help="First instant, e.g. 2026-06-01T08:00Z.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last instant.")] = None,
+    lines: Annotated[bool, typer.Option("--json", help="Progress and result as JSON, one object a line.")] = False,
 ) -> None:
     """What a practice would have decided on the city's own past; nothing is sent or written."""
     from civium.client import connect
     from civium.show import run_backtest
 
     with connect(city) as client:
-        run_backtest(client, practice, start, end)
+        run_backtest(client, practice, start, end, lines=lines)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """What the command line shows: tables, words and progress, with rich."""
 
 import importlib
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,13 +85,20 @@ def run_replay(client: CityClient, start: str | None, end: str | None, practice:
     return 1 if counts["different"] else 2 if counts["not replayable"] else 0
 
 
-def run_backtest(client: CityClient, practice: str, start: str | None, end: str | None) -> None:
-    """Walk the past (default: the last hour of the city's clock) and say what the practice would have done."""
+def run_backtest(client: CityClient, practice: str, start: str | None, end: str | None, *, lines: bool = False) -> None:
+    """Walk the past (default: the last hour of the city's clock) and say what the practice would have done.
+
+    With ``lines`` for a program: a JSON object a line, the share that is done and at last the result.
+    """
     now = from_datetime(datetime.fromisoformat(client.get("/api/status")["now"]))
     last = _instant(end) if end else now
     first = _instant(start) if start else last - 3600 * MICROSECONDS
     if first >= last:
         raise InputRefused("the backtest would end before it begins; look at --from and --to")
+    if lines:
+        told = backtest(client, practice, first, last, lambda share: print(json.dumps({"share": share}), flush=True))  # noqa: T201
+        print(json.dumps({"share": 1.0, "result": asdict(told)}), flush=True)  # noqa: T201
+        return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"backtest of {practice}", total=1.0)
         done = backtest(client, practice, first, last, lambda share: progress.update(task, completed=share))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from civium.web.pages import STATIC, paragraphs
+from civium.web.pages import STATIC
 from tests.city.conftest import CityProcess
 
 HOSTILE = "<script>document.title='taken over'</script>"
@@ -154,10 +154,6 @@ def test_a_series_is_what_lies_between_two_instants_the_earliest_first(town: Cit
     assert first["more"]
     assert town.client.http.get("/api/series", params={**wanted, "to": "2026-06-01T06:00:01"}).status_code == 422
     assert town.client.get("/api/series", **{**wanted, "kind": "unheard"})["value"] == []
-
-
-def test_indented_sentences_belong_to_the_one_before() -> None:
-    assert paragraphs(["a", "  b", "  c", "d"]) == [("a", ["b", "c"]), ("d", [])]
 
 
 def test_the_script_runs_in_a_browser_and_the_hostile_name_does_not(

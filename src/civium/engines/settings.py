@@ -109,6 +109,14 @@ class RightsOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous: str = "local"  # local: write what is open while only this machine reaches the doors; read; write
 
 
+class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the public register of algorithms says of the city beside the practices' own entries."""
+
+    organization: str = ""  # its official name; empty: the city's name
+    contact_email: str = ""
+    area: str = ""  # where the practices are used; empty: the city's name
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a city."""
 
@@ -122,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rights: RightsOf = RightsOf()
     alarms: Alarms = Alarms()
     says: Says = Says()
+    register: Register = Register()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
 
 

@@ -28,7 +28,10 @@ _WORDS = {
 
 
 async def story(ledger: Ledger, catalog: Catalog, decision: str) -> dict[str, Any]:
-    """The ledger entry, the later events, and ``words``: a list of sentences. Raises InputRefused (404) if unknown."""
+    """The ledger entry, the later events, ``names`` of its actuators by id, and ``words``: a list of sentences.
+
+    Raises InputRefused (404) if unknown.
+    """
     sequence = await asyncio.to_thread(ledger.projection.sequence, decision)
     if sequence is None:
         raise InputRefused(f"no decision '{decision}' is on the record", status=404)
@@ -36,7 +39,8 @@ async def story(ledger: Ledger, catalog: Catalog, decision: str) -> dict[str, An
     query = select(EVENTS).where(EVENTS.c.decision == decision).order_by(EVENTS.c.id)
     events = await asyncio.to_thread(ledger.projection.rows, query)
     names = await asyncio.to_thread(_names, catalog, [c["actuator"] for c in entry["plan"]["commands"]])
-    return {"sequence": sequence, "entry": entry, "events": events, "words": _tell(entry, events, names)}
+    words = _tell(entry, events, names)
+    return {"sequence": sequence, "entry": entry, "events": events, "names": names, "words": words}
 
 
 def _tell(entry: dict[str, Any], events: list[dict[str, Any]], names: dict[int, str]) -> list[str]:

@@ -15,7 +15,21 @@ from civium import __version__
 from civium.city import City
 from civium.core import CiviumError
 from civium.engines.passing import PASSING
-from civium.web import access, alarms, care, doors, interface, pages, posts, sensorthings, sources
+from civium.web import (
+    access,
+    alarms,
+    care,
+    console,
+    doors,
+    events,
+    interface,
+    pages,
+    posts,
+    public,
+    sensorthings,
+    sources,
+    trials,
+)
 from civium.web import metrics as numbers
 from civium.web.identity import Identified, allowed
 from civium.web.state import sources_of, troubles_of, work_of
@@ -60,10 +74,19 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
     if "web" in roles:
         app.mount("/static/swagger", StaticFiles(directory=swagger_ui_path), name="swagger")
         app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+        app.mount(
+            "/console/assets", console.Assets(directory=console.BUILT / "assets", check_dir=False), name="console"
+        )
+        app.include_router(console.pages)
+        app.include_router(console.router)
+        app.include_router(events.router)
+        app.include_router(trials.router)
         app.include_router(interface.router)
         app.include_router(care.router)
         app.include_router(access.router)
         app.include_router(alarms.router)
+        app.include_router(public.interface)
+        app.include_router(public.router)
         app.include_router(pages.router)
         app.get("/docs", include_in_schema=False)(_docs)
     if roles & {"door", "web"}:

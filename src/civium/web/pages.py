@@ -23,14 +23,16 @@ from civium.ledger.story import story
 from civium.web.doors import city_of
 from civium.web.dots import dot_layers
 from civium.web.ground import Ground, ground_of
+from civium.web.language import COOKIE, LANGUAGES, words_of
 from civium.web.state import city_state, practices_state
+from civium.web.telling import tell
 
 router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).with_name("static")
 _LAST = 8  # decisions and notices on the first page
 _PATIENCE_S = 2.0  # with a store that lags: the page then shows what is there
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -64,7 +66,8 @@ async def first_page(request: Request) -> Response:
     state = await city_state(city)
     ground = await asyncio.to_thread(_ground, city)
     layers, frame = await dot_layers(city, state["things"], ground.frame if ground else None)
-    return _page(
+    return page(
+        request,
         "first.html",
         state=state,
         begun=city.clock.now() > 0,
@@ -93,19 +96,8 @@ async def decision_page(request: Request, decision: str) -> Response:
     try:
         told = await story(city.ledger, city.catalog, decision)
     except InputRefused as error:
-        return _page("missing.html", error.status, city=city.settings.name, why=str(error))
-    return _page("decision.html", city=city.settings.name, told=told, words=paragraphs(told["words"]))
-
-
-def paragraphs(words: list[str]) -> list[tuple[str, list[str]]]:
-    """Sentences of a story, each with the indented ones that follow it."""
-    told: list[tuple[str, list[str]]] = []
-    for line in words:
-        if line.startswith(" ") and told:
-            told[-1][1].append(line.strip())
-        else:
-            told.append((line, []))
-    return told
+        return page(request, "missing.html", error.status, why=str(error))
+    return page(request, "decision.html", told=told, words=tell(told, words_of(request)))
 
 
 async def _settled(city: City) -> None:
@@ -153,8 +145,15 @@ def _last_notices(city: City) -> list[dict[str, Any]]:
     return city.ledger.projection.rows(query)
 
 
-def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(version=__version__, **values), status, _HEADERS)
+def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page in the reader's language, which is remembered where it was chosen by ``?lang=``."""
+    t = words_of(request)
+    given = {"version": __version__, "t": t, "languages": LANGUAGES, "path": request.url.path}
+    html = _TEMPLATES.get_template(template).render(city=city_of(request).settings.name, **given, **values)
+    response = HTMLResponse(html, status, _HEADERS)
+    if "lang" in request.query_params:
+        response.set_cookie(COOKIE, t.language, max_age=31_536_000, samesite="lax", httponly=True)
+    return response
 
 
 def _moment(instant: int | str) -> datetime:
@@ -165,8 +164,10 @@ def _clock(instant: int | str) -> str:
     return f"{_moment(instant):%H:%M:%S}"
 
 
-def _date(instant: int | str) -> str:
+def _date(instant: int | str, language: str = "en") -> str:
     moment = _moment(instant)
+    if language == "zh-Hans":
+        return f"{moment.year}年{moment.month}月{moment.day}日，星期{'一二三四五六日'[moment.weekday()]}"
     return f"{moment:%A}, {moment.day} {moment:%B %Y}"
 
 

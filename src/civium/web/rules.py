@@ -59,6 +59,18 @@ _OF_ANYONE = (
     *(f"{method} /v1.1" for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")),
     *(f"GET /v1.1/{plural}{one}" for plural in _ENTITIES for one in ("", "({id})")),
     *(f"{method} {_ANYWHERE}" for method in ("GET", "HEAD", "OPTIONS")),
+    *("GET /console", "GET /console/{path:path}", "GET /tiles/{zoom}/{x}/{y}.mvt"),
+    *(f"GET /register{path}" for path in ("", "/{practice}", "/export/{standard}.{form}")),
+    *("GET /ask", "POST /ask", "GET /cases/{key}"),
+    *(f"GET /api/map{path}" for path in ("", "/places", "/values", "/past", "/sun")),
+    *(
+        "GET /api/events",
+        "GET /api/desk",
+        "GET /api/things",
+        "GET /api/things/{thing}",
+        "GET /api/streams/{stream}/chart",
+    ),
+    *("GET /api/practices/{practice}", "GET /api/backtests"),
     *("POST /v1.1/$batch", "POST /api/login", "POST /api/logout", "POST /sources/{name}"),
 )
 _OF_WRITERS = (
@@ -69,6 +81,7 @@ _OF_WRITERS = (
 _OF_STAFF = (
     *(f"POST /api/practices/{{practice}}/{what}" for what in ("mandate", "parameters")),
     "POST /api/decisions/{decision}/commands/{number}/{verdict}",
+    *("POST /api/backtests", "GET /api/cases", "POST /api/cases/{key}/answer"),
     *("POST /v1.1/Tasks", "POST /v1.1/TaskingCapabilities({capability:int})/Tasks", "DELETE /v1.1/Tasks({task:int})"),
 )
 _OF_ADMINISTRATORS = (

@@ -227,6 +227,24 @@ TOKENS = Table(
     Index(None, "session", "expires"),
 )
 
+# What people ask, object to or correct. Their own words are a blob (they may be personal); the answer is public.
+CASES = Table(
+    "cases",
+    METADATA,
+    _id(),
+    _key(),  # random: whoever opened the case finds it again by its address
+    _words("kind"),  # question, objection or correction
+    _words("about"),  # a decision or a practice; empty: the city
+    _words("words"),  # name of the blob
+    Column("opened", BigInteger, nullable=False),  # [us since epoch], as are the next two
+    Column("due", BigInteger, nullable=False),
+    Column("answered", BigInteger),
+    _words("answer"),
+    _words("who"),  # answered it
+    _seq(),
+    Index(None, "answered"),
+)
+
 # Of the settings below the row with the highest seq holds.
 MANDATES = Table(
     "mandates",

@@ -3,6 +3,7 @@
 const EVERY_MS = 2000;
 const pulse = document.getElementById("pulse");
 const pause = document.getElementById("pause");
+const words = document.getElementById("words").dataset; // in the reader's language
 let paused = false;
 
 /** Make the element `now` like `next`, keeping what is the same: focus, scroll and running transitions stay. */
@@ -48,9 +49,9 @@ async function refresh() {
       const young = next.getElementById(part.id);
       if (young && !paused) settle(part, young);
     }
-    say("live", "live");
+    say(words.live, "live");
   } catch {
-    say("the city does not answer", "away");
+    say(words.away, "away");
   }
 }
 
@@ -58,8 +59,8 @@ pause.hidden = false;
 pause.addEventListener("click", () => {
   paused = !paused;
   pause.setAttribute("aria-pressed", String(paused));
-  pause.textContent = paused ? "Go on" : "Pause";
-  if (paused) say("paused", "paused");
+  pause.textContent = words[paused ? "goon" : "pause"];
+  if (paused) say(words.paused, "paused");
   else refresh();
 });
 for (;;) {

@@ -1,0 +1,248 @@
+// Things and their streams: find, page through, add, and one thing whole.
+import { useDeferredValue, useState } from "react";
+import { Button } from "react-aria-components";
+
+import { query, useAsk, type CityMap, type Found, type Thing } from "../api";
+import { useEvents, usePulse } from "../events";
+import { clock, number, quantity, since } from "../format";
+import { useWords } from "../language";
+import { Asked, Card, Empty, Link, Page, Status } from "../parts/base";
+import { go, usePlace } from "../router";
+import { AddThings } from "./add";
+import { StreamChart } from "./stream";
+
+const PAGE = 50;
+
+interface Rows {
+  things: Found[];
+  next: number | null;
+  count: number;
+}
+
+export function ThingsPage() {
+  const { t, language, named } = useWords();
+  const { query: asked } = usePlace();
+  const kind = asked.get("kind") ?? "";
+  const after = Number(asked.get("after") ?? 0);
+  const [words, setWords] = useState(asked.get("search") ?? "");
+  const search = useDeferredValue(words);
+  const map = useAsk<CityMap>("/api/map");
+  const things = useAsk<Rows>(query("/api/things", { search, kind, after, limit: PAGE }));
+  const [adding, setAdding] = useState(asked.has("add"));
+  const turn = (next: number) => go(`things?${new URLSearchParams({ kind, search, after: String(next) })}`);
+  return (
+    <Page
+      title={t("things.title")}
+      lead={t("things.lead")}
+      actions={
+        <Button className="primary" onPress={() => setAdding(!adding)} aria-expanded={adding}>
+          {t("things.add")}
+        </Button>
+      }
+    >
+      {adding && <AddThings done={() => void things.refetch()} />}
+      <div className="filters">
+        <label className="field grow">
+          <span>{t("search")}</span>
+          <input type="search" value={words} placeholder={t("things.search.hint")} onChange={(event) => setWords(event.target.value)} maxLength={100} />
+        </label>
+        <label className="field">
+          <span>{t("things.kind")}</span>
+          <select value={kind} onChange={(event) => go(`things?${new URLSearchParams({ kind: event.target.value, search })}`, { replace: true })}>
+            <option value="">{t("things.all")}</option>
+            {map.data?.kinds.map((one) => (
+              <option key={one.kind} value={one.kind}>
+                {named("kind", one.kind)} ({number(one.things, language)})
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <section className="card" aria-label={t("things.title")}>
+        <Asked of={things} rows={8}>
+          {({ things: found, next, count }) => (
+            <>
+              <div className="scroll" tabIndex={0} role="region" aria-label={t("things.title")}>
+                <table>
+                  <caption>{t("things.count", { n: count })}</caption>
+                  <thead>
+                    <tr>
+                      <th scope="col">{t("things.name")}</th>
+                      <th scope="col">{t("things.kind")}</th>
+                      <th scope="col">{t("things.key")}</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {found.map((one) => (
+                      <tr key={one.id}>
+                        <th scope="row">
+                          <Link path={`things/${one.id}`}>{one.name || one.key}</Link>
+                        </th>
+                        <td>{named("kind", one.kind)}</td>
+                        <td>
+                          <code>{one.key}</code>
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+              {!found.length && <Empty icon="search">{t("things.none")}</Empty>}
+              <div className="paging">
+                <Button className="plain" isDisabled={!after} onPress={() => turn(0)}>
+                  {t("page.first")}
+                </Button>
+                <Button className="plain" isDisabled={next === null} onPress={() => next !== null && turn(next)}>
+                  {t("page.next")}
+                </Button>
+              </div>
+            </>
+          )}
+        </Asked>
+      </section>
+    </Page>
+  );
+}
+
+export function ThingPage({ id }: { id: number }) {
+  const { t, named } = useWords();
+  const thing = useAsk<Thing>(`/api/things/${id}`, 30_000);
+  return (
+    <Page
+      title={thing.data?.name ?? t("thing.title")}
+      lead={thing.data ? `${named("kind", thing.data.kind)} · ${thing.data.key}` : ""}
+      actions={
+        thing.data?.lon != null && (
+          <Link path={`map?thing=${id}`} className="button plain">
+            {t("thing.on.map")}
+          </Link>
+        )
+      }
+    >
+      <p className="crumb">
+        <Link path="things">← {t("nav.things")}</Link>
+      </p>
+      <Asked of={thing} rows={6}>
+        {(told) => (
+          <div className="columns">
+            <div>
+              <Card title={t("thing.streams")} count={told.streams.length}>
+                <Streams thing={told} />
+              </Card>
+              {told.streams.slice(0, 4).map((stream) => (
+                <StreamChart key={stream.id} stream={stream} />
+              ))}
+            </div>
+            <div>
+              <Touched thing={told} />
+              <Facts thing={told} />
+            </div>
+          </div>
+        )}
+      </Asked>
+    </Page>
+  );
+}
+
+/** The streams of a thing with their latest values, as they come. */
+export function Streams({ thing }: { thing: Thing }) {
+  const { t, language } = useWords();
+  const { now } = usePulse();
+  const [heard, setHeard] = useState(new Map<number, [number, number]>());
+  useEvents(`thing=${thing.id}`, {
+    values: ({ s, v, t: at }) =>
+      setHeard((before) => {
+        const next = new Map(before);
+        s.forEach((stream, i) => next.set(stream, [v[i]!, at[i]!]));
+        return next;
+      }),
+  });
+  if (!thing.streams.length) return <Empty icon="things">{t("thing.no.streams")}</Empty>;
+  return (
+    <ul className="streams">
+      {thing.streams.map((stream) => {
+        const [value, time] = heard.get(stream.id) ?? [stream.value, stream.time];
+        return (
+          <li key={stream.id}>
+            <span>
+              {stream.property.replaceAll("_", " ")}
+              {stream.personal && <span className="badge">{t("thing.personal")}</span>}
+            </span>
+            <b>{quantity(value, stream.si_unit, stream.property, language)}</b>
+            <small className={time && now && now - time > 3_600_000 ? "warm-text" : ""} title={time ? clock(time, language) : ""}>
+              {time ? (now ? since((time - now) / 1000, language) : clock(time, language)) : t("thing.never")}
+            </small>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+/** The decisions that touched a thing, and why. */
+export function Touched({ thing }: { thing: Thing }) {
+  const { t, named, language } = useWords();
+  return (
+    <Card title={t("thing.touched")} icon="decisions">
+      {thing.commands.length || thing.notices.length ? (
+        <ul className="list tight">
+          {thing.notices.slice(0, 5).map((notice) => (
+            <li key={`${notice.decision}-${notice.at}`}>
+              <span className={`badge severity-${notice.severity}`}>{named("severity", notice.severity)}</span> {notice.text}{" "}
+              <Link path={`decisions/${notice.decision}`}>{t("why")}</Link>
+            </li>
+          ))}
+          {thing.commands.slice(0, 8).map((command) => (
+            <li key={`${command.decision}-${command.number}`}>
+              <p>
+                <time>{clock(command.at, language)}</time> → <b>{command.value}</b> <Status status={command.status} /> <Link path={`decisions/${command.decision}`}>{t("why")}</Link>
+              </p>
+              <p className="quiet">{command.why}</p>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <Empty icon="decisions">{t("thing.untouched")}</Empty>
+      )}
+    </Card>
+  );
+}
+
+export function Facts({ thing }: { thing: Thing }) {
+  const { t } = useWords();
+  const facts = Object.entries(thing.facts).filter(([, value]) => typeof value !== "object" || JSON.stringify(value).length < 200);
+  return (
+    <Card title={t("thing.facts")}>
+      <dl className="facts even">
+        {thing.description && (
+          <div>
+            <dt>{t("thing.description")}</dt>
+            <dd>{thing.description}</dd>
+          </div>
+        )}
+        {thing.lon !== null && thing.lat !== null && (
+          <div>
+            <dt>{t("thing.place")}</dt>
+            <dd>
+              {thing.lat.toFixed(5)}, {thing.lon.toFixed(5)}
+            </dd>
+          </div>
+        )}
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name.replaceAll("_", " ")}</dt>
+            <dd>{typeof value === "object" ? <code>{JSON.stringify(value)}</code> : String(value)}</dd>
+          </div>
+        ))}
+        {thing.actuators.map((actuator) => (
+          <div key={actuator.id}>
+            <dt>{t("thing.actuator")}</dt>
+            <dd>
+              {actuator.name} <span className="quiet">{actuator.kind}</span>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </Card>
+  );
+}

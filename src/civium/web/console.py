@@ -1,0 +1,164 @@
+"""The console: its built files, the tiles of the city model, and what its pages ask for."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from pydantic import AwareDatetime
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from civium.core import InputRefused, from_datetime
+from civium.engines.rights import Reach
+from civium.web.desk import desk_of
+from civium.web.doors import answer, caller_of, city_of
+from civium.web.moments import MOST_POINTS, chart_of, listed_things, map_of, past_of, places_of, thing_of, values_of
+from civium.web.practice import practice_of
+from civium.web.state import practices_state
+from civium.web.sun import sun_and_shadow
+from civium.web.tiles import tiles_of, version_of
+
+router = APIRouter(prefix="/api", tags=["console"])
+pages = APIRouter(include_in_schema=False)
+BUILT = Path(__file__).with_name("console_built")
+_KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
+_HEADERS = {  # MapLibre draws with style attributes of its own elements, and works in a worker of this host
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_MOST_ID = 2**53
+Id = Annotated[int, InPath(ge=0, le=_MOST_ID)]
+From = Annotated[AwareDatetime, Query(alias="from")]
+To = Annotated[AwareDatetime, Query(alias="to")]
+
+
+class Assets(StaticFiles):
+    """Files whose names carry their content's digest: a browser may keep them for good."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(_KEEP)
+        return response
+
+
+@pages.get("/console")
+@pages.get("/console/{path:path}")
+async def console(path: str = "") -> Response:
+    """The console's one page, whatever view is asked for; without a built console, the public page."""
+    index = BUILT / "index.html"
+    if not index.is_file():
+        return RedirectResponse("/")
+    return HTMLResponse(await asyncio.to_thread(index.read_text), headers=_HEADERS)
+
+
+@pages.get("/tiles/{zoom}/{x}/{y}.mvt")
+async def tile(request: Request, zoom: int, x: int, y: int) -> Response:
+    """A vector tile of the city model, all layers."""
+    twin = city_of(request).folder / "twin"
+    version = version_of(twin)
+    packed = await asyncio.to_thread(lambda: tiles_of(twin, version).tile(zoom, x, y))
+    if not packed:
+        return Response(status_code=204)
+    keep = _KEEP if request.query_params.get("v") == version else {"Cache-Control": "no-cache"}
+    headers = {"Content-Encoding": "gzip", **keep}
+    return Response(packed, headers=headers, media_type="application/vnd.mapbox-vector-tile")
+
+
+@router.get("/map")
+async def city_map(request: Request) -> Response:
+    """What a map begins with: bounds, layers of the city model, address of its tiles, kinds of things."""
+    return answer(await asyncio.to_thread(map_of, city_of(request)))
+
+
+@router.get("/map/places")
+async def places(request: Request, kind: str) -> Response:
+    """Where the things of a kind are, in columns."""
+    return answer(await asyncio.to_thread(places_of, city_of(request), kind))
+
+
+@router.get("/map/values")
+async def values(request: Request, kind: str, property: str) -> Response:
+    """The latest value of a property of each thing of a kind, in columns."""
+    return answer(await asyncio.to_thread(values_of, city_of(request), reach_of(request), kind, property))
+
+
+@router.get("/map/past")
+async def past(
+    request: Request,
+    kind: str,
+    property: str,
+    start: From,
+    end: To,
+    step: Annotated[float, Query(ge=1, le=86_400)] = 10.0,
+) -> Response:
+    """What things of a kind told of a property at each step [s] of a past time."""
+    city = city_of(request)
+    await city.read_barrier()
+    span = (from_datetime(start), from_datetime(end))
+    return answer(await asyncio.to_thread(past_of, city, reach_of(request), kind, property, *span, step))
+
+
+@router.get("/things")
+async def things(
+    request: Request,
+    search: Annotated[str, Query(max_length=100)] = "",
+    kind: str = "",
+    after: Annotated[int, Query(ge=0, le=_MOST_ID)] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Things by id, some at a time: of a kind, or whose name or key holds some words."""
+    return answer(await asyncio.to_thread(listed_things, city_of(request), search, kind, after, limit))
+
+
+@router.get("/things/{thing}")
+async def thing(request: Request, thing: Id) -> Response:
+    """One thing whole: facts, streams, actuators, the commands that touched it and why."""
+    return answer(await asyncio.to_thread(thing_of, city_of(request), reach_of(request), thing))
+
+
+@router.get("/streams/{stream}/chart")
+async def chart(
+    request: Request, stream: Id, start: From, end: To, points: Annotated[int, Query(ge=1, le=MOST_POINTS)] = 400
+) -> Any:
+    """Readings of a stream between two instants, thinned to some points for a chart."""
+    city = city_of(request)
+    first, last = from_datetime(start), from_datetime(end)
+    if first >= last:
+        raise InputRefused("the chart would end before it begins")
+    if not reach_of(request).holds(stream):
+        raise InputRefused(f"there is no stream {stream} that you may read", status=404)
+    await city.read_barrier()
+    return await asyncio.to_thread(chart_of, city, stream, first, last, points)
+
+
+@router.get("/map/sun")
+async def sun(request: Request, at: AwareDatetime) -> Response:
+    """Where the sun stands at an instant, and the shadow of the buildings as GeoJSON."""
+    twin = city_of(request).folder / "twin"
+    return answer(await asyncio.to_thread(sun_and_shadow, twin, from_datetime(at)))
+
+
+@router.get("/practices/{practice}")
+async def practice(request: Request, practice: str) -> Response:
+    """One practice whole: figures, register entry, freshness of its inputs, parameters, mandates, incidents."""
+    city = city_of(request)
+    detail = await asyncio.to_thread(practice_of, city, practice)
+    (row,) = [one for one in await practices_state(city) if one["id"] == practice]
+    return answer({**row, **detail})
+
+
+@router.get("/desk")
+async def desk(request: Request) -> Response:
+    """What needs a person now: commands that wait, troubles, held practices, silent streams, dead letters, notices."""
+    return answer(await desk_of(city_of(request), reach_of(request)))
+
+
+def reach_of(request: Request) -> Reach:
+    """The streams that whoever asks may read."""
+    return city_of(request).rights.readable(caller_of(request))

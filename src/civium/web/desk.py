@@ -1,0 +1,129 @@
+"""What needs a person now, gathered from the whole city; each list is bounded and says how much there is in all."""
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, select
+
+from civium.city import City
+from civium.core import MICROSECONDS
+from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPERTIES, THINGS
+from civium.engines.rights import Reach
+from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, NOTICES
+from civium.web.moments import notice_of
+from civium.web.state import practices_state, sources_of, troubles_of
+
+SILENT_S = 3600.0  # a stream that told nothing for so long is shown, however seldom it is meant to speak
+_MOST = 50
+
+
+async def desk_of(city: City, reach: Reach) -> dict[str, Any]:
+    """The desk; see ``GET /api/desk``. Instants are in ms since epoch."""
+    settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
+    practices = await practices_state(city)
+    return {
+        "now": city.clock.now() // 1000,
+        "name": city.settings.name,
+        "advise_only": settings.advise_only,
+        "waiting": await asyncio.to_thread(_waiting, city),
+        "troubles": {
+            **troubles_of(city),
+            **{f"source {n}": s.trouble for n, s in sources_of(city).items() if s.trouble},
+        },
+        "practices": [p for p in practices if p["trouble"]],
+        "silent": await asyncio.to_thread(_silent, city, reach),
+        "dead_letters": sum((await city.letters.counts()).values()),
+        "notices": await asyncio.to_thread(_notices, city),
+        "incidents": await asyncio.to_thread(_incidents, city),
+        "figures": await asyncio.to_thread(_figures, city),
+    }
+
+
+def _waiting(city: City) -> dict[str, Any]:
+    """Commands that a person must approve or refuse before their time is over, the most urgent first."""
+    now = city.clock.now()
+    open_ = (COMMANDS.c.status == "pending", COMMANDS.c.until > now)
+    rows = city.ledger.projection.rows
+    (count,) = rows(select(func.count().label("n")).select_from(COMMANDS).where(*open_))
+    found = rows(
+        select(COMMANDS, DECISIONS.c.because.label("reason"))
+        .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
+        .where(*open_)
+        .order_by(COMMANDS.c.tier, COMMANDS.c.until)
+        .limit(_MOST)
+    )
+    with city.catalog.engine.connect() as connection:
+        query = (
+            select(ACTUATORS.c.id, ACTUATORS.c.name, THINGS.c.id.label("thing"), THINGS.c.name.label("of"))
+            .join(THINGS, THINGS.c.id == ACTUATORS.c.thing)
+            .where(ACTUATORS.c.id.in_([one["actuator"] for one in found]))
+        )
+        names = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+    listed = [
+        {
+            "decision": one["decision"],
+            "number": one["number"],
+            "practice": one["practice"],
+            "value": one["value"],
+            "tier": json.loads(one["wish"])["tier"],
+            "until": one["until"] // 1000,
+            "created": one["created"] // 1000,
+            "why": json.loads(one["wish"]).get("because") or one["reason"],
+            "actuator": names.get(one["actuator"], {}).get("name", ""),
+            "thing": names.get(one["actuator"], {}).get("thing"),
+            "of": names.get(one["actuator"], {}).get("of", ""),
+        }
+        for one in found
+    ]
+    return {"count": count["n"], "commands": listed}
+
+
+def _silent(city: City, reach: Reach) -> dict[str, Any]:
+    """Streams that were heard once and told nothing for an hour, the longest silent first."""
+    live, index = city.follower.live, city.catalog.streams
+    size = min(len(live.id), len(index.exists))
+    limit = city.clock.now() - int(SILENT_S * MICROSECONDS)
+    silent = np.flatnonzero(index.exists[:size] & (live.id[:size] > 0) & (live.time[:size] < limit))
+    silent = silent[reach.among(silent)]
+    longest = silent[np.argsort(live.time[silent], kind="stable")][:_MOST]
+    with city.catalog.engine.connect() as connection:
+        query = (
+            select(
+                DATASTREAMS.c.id, OBSERVED_PROPERTIES.c.name.label("property"), THINGS.c.id.label("thing"),
+                THINGS.c.name, THINGS.c.kind,
+            )
+            .join(THINGS, THINGS.c.id == DATASTREAMS.c.thing)
+            .join(OBSERVED_PROPERTIES, OBSERVED_PROPERTIES.c.id == DATASTREAMS.c.property)
+            .where(DATASTREAMS.c.id.in_(longest.tolist()))
+        )  # fmt: skip
+        told = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+    streams = [{**told[s], "time": int(live.time[s]) // 1000} for s in longest.tolist() if s in told]
+    never = int((index.exists[:size] & (live.id[:size] == 0)).sum() + index.exists[size:].sum())
+    return {"count": len(silent), "streams": streams, "never_heard": never}
+
+
+def _notices(city: City) -> list[dict[str, Any]]:
+    order = (NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number)
+    return [notice_of(row) for row in city.ledger.projection.rows(select(NOTICES).order_by(*order).limit(_MOST))]
+
+
+def _incidents(city: City) -> list[dict[str, Any]]:
+    """The last time that each practice was held, broke or went on."""
+    rows = city.ledger.projection.rows(select(INCIDENTS).order_by(INCIDENTS.c.seq.desc()).limit(10))
+    return [{**row, "at": row["at"] // 1000} for row in rows]
+
+
+def _figures(city: City) -> dict[str, Any]:
+    """The city in a few numbers."""
+    with city.catalog.engine.connect() as connection:
+        things = connection.scalar(select(func.count()).select_from(THINGS))
+    (decided,) = city.ledger.projection.rows(select(func.count().label("n")).select_from(DECISIONS))
+    return {
+        "things": things,
+        "streams": city.catalog.streams.count,
+        "heard": city.follower.live.heard(city.catalog.streams.exists),
+        "observations": city.follower.live.rows,
+        "decisions": decided["n"],
+    }

@@ -1,0 +1,287 @@
+"""What the console draws and tells of the things of the city, now and at a past time; values in SI."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import func, or_, select
+
+from civium.city import City
+from civium.core import MICROSECONDS, InputRefused
+from civium.core.view import column
+from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPERTIES, SENSORS, THINGS
+from civium.engines.rights import Reach
+from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
+from civium.twin.model.layers import layer_names, read_summary
+from civium.web.dots import LOOKS
+from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
+
+MOST_FIGURES = 600_000  # of one answer about the past
+MOST_POINTS = 2_000  # of one chart
+MOST_NAMED = 20_000  # things of a kind whose names are told with their places
+_LOOK_BACK_S = 900.0
+_LAST = 20
+_MAIN = {look.kind: look.property for look in LOOKS}
+# $1 start, $2 since, $3 end, $4 step [us]
+_PAST = """
+SELECT w.n AS n, greatest(0, (epoch_us(o.time) - $1 + $4 - 1) // $4) AS frame, arg_max(o.value, o.time) AS value
+FROM observations o JOIN wanted w ON o.stream = w.stream
+WHERE o.time >= make_timestamp($2) AND o.time <= make_timestamp($3) AND o.value IS NOT NULL
+GROUP BY ALL ORDER BY frame
+"""
+# $1 start, $2 step, $3 stream, $4 end
+_CHART = """
+SELECT (epoch_us(time) - $1) // $2 AS bucket, arg_max(epoch_us(time), time) AS at, min(value) AS low,
+       max(value) AS high, avg(value) AS mean, arg_max(value, time) AS last, count(*) AS n
+FROM observations WHERE stream = $3 AND time >= make_timestamp($1) AND time < make_timestamp($4)
+  AND value IS NOT NULL
+GROUP BY ALL ORDER BY bucket
+"""
+
+
+def map_of(city: City) -> dict[str, Any]:
+    """What a map needs to begin: the city model, where it lies, and the kinds of things with their properties."""
+    twin = city.folder / "twin"
+    version = version_of(twin)
+    model = read_summary(twin) if version else None
+    kinds = _kinds(city)
+    return {
+        "name": city.settings.name,
+        "bounds": model.bounds if model else _bounds(city),
+        "centre": model.centre if model else None,
+        "layers": layer_names(twin) if version else [],
+        "attribution": [" ".join(w for w in line.split() if "://" not in w).rstrip(",") for line in model.attribution]
+        if model
+        else [],
+        "tiles": f"/tiles/{{z}}/{{x}}/{{y}}.mvt?v={version}" if version else None,
+        "zooms": [LEAST_ZOOM, MOST_ZOOM],
+        "kinds": kinds,
+    }
+
+
+def places_of(city: City, kind: str) -> dict[str, Any]:
+    """Where the things of a kind are, in columns; their names too where they are not too many."""
+    things = city.catalog.things_of([kind], city.catalog.applied())
+    lon, lat = column(things, "lon"), column(things, "lat")
+    placed = ~np.isnan(lon)
+    identity = column(things, "thing").astype(np.int64)[placed]
+    names = things.filter(pa.array(placed)).column("name").to_pylist() if len(identity) <= MOST_NAMED else None
+    where = {"lon": np.round(lon[placed], 7).tolist(), "lat": np.round(lat[placed], 7).tolist()}
+    return {"kind": kind, "thing": identity.tolist(), **where, "name": names}
+
+
+def values_of(city: City, reach: Reach, kind: str, property: str) -> dict[str, Any]:
+    """The latest value of a property of each thing of a kind, in columns; times [ms since epoch]."""
+    streams = _streams(city, reach, kind, property)
+    ids = column(streams, "stream").astype(np.int64)
+    identity, time, value = city.follower.live.latest(ids)
+    heard = (identity > 0) & ~np.isnan(value)
+    return {
+        "kind": kind,
+        "property": property,
+        "unit": streams.column("unit")[0].as_py() if streams.num_rows else "",
+        "stream": ids[heard].tolist(),
+        "thing": column(streams, "thing").astype(np.int64)[heard].tolist(),
+        "value": _short(value[heard]),
+        "time": (time[heard] // 1000).tolist(),
+    }
+
+
+def past_of(city: City, reach: Reach, kind: str, property: str, start: int, end: int, step_s: float) -> dict[str, Any]:
+    """What each thing of a kind last told of a property, at each step between two instants [us]: a row a step.
+
+    A value holds until the next one, at most a quarter of an hour. Raises InputRefused past 600,000 figures.
+    """
+    streams = _streams(city, reach, kind, property)
+    step = int(step_s * MICROSECONDS)
+    frames = max((end - start) // step + 1, 0)
+    if frames * max(streams.num_rows, 1) > MOST_FIGURES:
+        raise InputRefused(f"this asks for more than {MOST_FIGURES:,} figures: take a longer step", status=413)
+    ids = column(streams, "stream").astype(np.int64)
+    wanted = pa.table({"stream": ids, "n": np.arange(len(ids))})
+    since = start - int(_LOOK_BACK_S * MICROSECONDS)
+    rows = city.store.query(_PAST, [start, since, end, step], {"wanted": wanted})
+    told = np.full((frames, len(ids)), np.nan)
+    at = column(rows, "frame").astype(np.int64)
+    inside = at < frames
+    told[at[inside], column(rows, "n").astype(np.int64)[inside]] = column(rows, "value").astype(float)[inside]
+    held = _held(told, max(1, int(_LOOK_BACK_S / step_s)))
+    return {
+        "kind": kind,
+        "property": property,
+        "thing": column(streams, "thing").astype(np.int64).tolist(),
+        "start": start // 1000,
+        "step": step // 1000,
+        "values": [_short(row) for row in held],
+    }
+
+
+def chart_of(city: City, stream: int, start: int, end: int, points: int) -> dict[str, Any]:
+    """Readings of a stream between two instants [us], thinned to at most ``points`` steps: low, mean, high."""
+    step = max((end - start) // points, 1)
+    told = city.store.query(_CHART, [start, step, stream, end]).to_pydict()
+    return {
+        "stream": stream,
+        "time": [at // 1000 for at in told["at"]],
+        **{name: told[name] for name in ("low", "mean", "high", "last", "n")},
+    }
+
+
+def thing_of(city: City, reach: Reach, thing: int) -> dict[str, Any]:
+    """All that is known of a thing: facts, streams with their latest reading, actuators and what was asked of them."""
+    with city.catalog.engine.connect() as connection:
+        row = connection.execute(select(THINGS).where(THINGS.c.id == thing)).mappings().first()
+        if row is None:
+            raise InputRefused(f"there is no thing {thing}", status=404)
+        found = connection.execute(
+            select(
+                DATASTREAMS.c.id, DATASTREAMS.c.name, DATASTREAMS.c.si_unit, DATASTREAMS.c.access,
+                DATASTREAMS.c.personal, OBSERVED_PROPERTIES.c.name.label("property"), SENSORS.c.name.label("sensor"),
+            )
+            .join(OBSERVED_PROPERTIES, OBSERVED_PROPERTIES.c.id == DATASTREAMS.c.property)
+            .join(SENSORS, SENSORS.c.id == DATASTREAMS.c.sensor)
+            .where(DATASTREAMS.c.thing == thing)
+            .order_by(DATASTREAMS.c.id)
+            .limit(200)
+        ).mappings().all()  # fmt: skip
+        streams = [dict(one) for one in found if reach.holds(one["id"])]
+        actuators = [
+            dict(one)
+            for one in connection.execute(
+                select(ACTUATORS.c.id, ACTUATORS.c.name, ACTUATORS.c.kind, ACTUATORS.c.facts)
+                .where(ACTUATORS.c.thing == thing)
+                .limit(50)
+            ).mappings()
+        ]
+    latest = {one["stream"]: one for one in city.follower.live.newest(np.array([s["id"] for s in streams], np.int64))}
+    for stream in streams:
+        said = latest.get(stream["id"])
+        stream["value"] = (said["text"] or said["json"] or _number(said["value"])) if said else None
+        stream["time"] = said["time"] // 1000 if said else None
+    for actuator in actuators:
+        actuator["facts"] = json.loads(actuator["facts"])
+    return {
+        **{name: row[name] for name in ("id", "key", "name", "description", "kind", "lon", "lat")},
+        "facts": json.loads(row["properties"]),
+        "streams": streams,
+        "actuators": actuators,
+        **_touched(city, thing, [actuator["id"] for actuator in actuators]),
+    }
+
+
+def _touched(city: City, thing: int, actuators: Sequence[int]) -> dict[str, Any]:
+    """The last commands to a thing's actuators with the reason of each, and the last notices about it."""
+    rows = city.ledger.projection.rows
+    commands = rows(
+        select(COMMANDS, DECISIONS.c.because.label("reason"))
+        .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
+        .where(COMMANDS.c.actuator.in_(actuators))
+        .order_by(COMMANDS.c.id.desc())
+        .limit(_LAST)
+    )
+    told = [
+        {
+            "decision": one["decision"],
+            "number": one["number"],
+            "practice": one["practice"],
+            "who": one["who"],
+            "actuator": one["actuator"],
+            "value": one["value"],
+            "at": one["created"] // 1000,
+            "until": one["until"] // 1000,
+            "status": one["status"],
+            "why": one["why"] or json.loads(one["wish"]).get("because") or one["reason"],
+        }
+        for one in commands
+    ]
+    notices = rows(select(NOTICES).where(NOTICES.c.about == thing).order_by(NOTICES.c.at.desc()).limit(_LAST))
+    return {"commands": told, "notices": [notice_of(one) for one in notices]}
+
+
+def notice_of(row: dict[str, Any]) -> dict[str, Any]:
+    """A notice as the console tells it."""
+    return {
+        "decision": row["decision"],
+        "practice": row["practice"],
+        "at": row["at"] // 1000,
+        "severity": row["severity"],
+        "audience": row["audience"],
+        "text": row["values"],
+        "about": row["about"],
+    }
+
+
+def listed_things(city: City, words: str, kind: str, after: int, limit: int) -> dict[str, Any]:
+    """Things by id, some at a time: those after the id ``after`` of a kind ("" = any) whose name or key holds words.
+
+    ``next`` is where the next page begins (None: there is none), ``count`` how many there are in all.
+    """
+    wanted = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    chosen = [or_(*(c.ilike(f"%{wanted}%", escape="\\") for c in (THINGS.c.name, THINGS.c.key)))] if words else []
+    chosen += [THINGS.c.kind == kind] if kind else []
+    query = (
+        select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, THINGS.c.lon, THINGS.c.lat)
+        .where(*chosen, THINGS.c.id > after)
+        .order_by(THINGS.c.id)
+        .limit(limit + 1)
+    )
+    with city.catalog.engine.connect() as connection:
+        count = connection.scalar(select(func.count()).select_from(THINGS).where(*chosen))
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    more = len(rows) > limit
+    return {"things": rows[:limit], "next": rows[limit - 1]["id"] if more else None, "count": count}
+
+
+def _streams(city: City, reach: Reach, kind: str, property: str) -> pa.Table:
+    """The streams of a property of things of a kind that the caller reaches."""
+    streams = city.catalog.streams_of(property, kind, city.catalog.applied())
+    return streams.filter(pa.array(reach.among(column(streams, "stream").astype(np.int64))))
+
+
+def _kinds(city: City) -> list[dict[str, Any]]:
+    """Each kind of thing: how many, its properties with units, and the one that a map shows first."""
+    counts = select(THINGS.c.kind, func.count().label("n")).group_by(THINGS.c.kind).order_by(THINGS.c.kind)
+    told = (
+        select(THINGS.c.kind, OBSERVED_PROPERTIES.c.name, DATASTREAMS.c.si_unit, func.count().label("n"))
+        .join(DATASTREAMS, DATASTREAMS.c.thing == THINGS.c.id)
+        .join(OBSERVED_PROPERTIES, OBSERVED_PROPERTIES.c.id == DATASTREAMS.c.property)
+        .group_by(THINGS.c.kind, OBSERVED_PROPERTIES.c.name, DATASTREAMS.c.si_unit)
+        .order_by(THINGS.c.kind, OBSERVED_PROPERTIES.c.name)
+    )
+    with city.catalog.engine.connect() as connection:
+        kinds = [(str(kind), int(count)) for kind, count in connection.execute(counts)]
+        properties = connection.execute(told).all()
+    answer = []
+    for kind, count in kinds:
+        own = [{"name": name, "unit": unit, "streams": n} for of, name, unit, n in properties if of == kind]
+        names = [one["name"] for one in own]
+        main = _MAIN.get(kind) if _MAIN.get(kind) in names else (names[0] if names else None)
+        answer.append({"kind": kind, "things": count, "property": main, "properties": own})
+    return answer
+
+
+def _bounds(city: City) -> tuple[float, float, float, float] | None:
+    query = select(func.min(THINGS.c.lon), func.min(THINGS.c.lat), func.max(THINGS.c.lon), func.max(THINGS.c.lat))
+    with city.catalog.engine.connect() as connection:
+        west, south, east, north = connection.execute(query).one()
+    return None if west is None else (west - 0.002, south - 0.002, east + 0.002, north + 0.002)
+
+
+def _held(told: np.ndarray[Any, np.dtype[np.float64]], longest: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Each column with its last value carried on, for at most ``longest`` rows."""
+    rows = np.arange(len(told))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(told), -1, rows), axis=0)
+    held = np.take_along_axis(told, np.maximum(last, 0), axis=0)
+    held[(last < 0) | (rows - last > longest)] = np.nan
+    return held
+
+
+def _short(values: Any) -> list[float | None]:
+    """Numbers in five digits, which is more than a map shows; None where there is none."""
+    return [None if value != value else float(f"{value:.5g}") for value in values.tolist()]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or value != value else value
