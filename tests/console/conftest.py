@@ -1,0 +1,123 @@
+"""One running city for all tests of the console, looked at in a real Chromium."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from civium.city_folder import token
+from civium.web.console import BUILT
+from tests.city.conftest import CityProcess
+
+PATIENCE_MS = 60_000
+BEGIN = "2026-06-01T06:00"
+_ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+)
+Open = Callable[..., Page]
+
+
+def _missing(why: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def tell(town: CityProcess, second: int, values: tuple[float, float] = (-5.0, 5.0)) -> None:
+    """Let both lamps speak at a second, and the clock go on to the next."""
+    time = f"{BEGIN}:{second:02d}Z"
+    body = [
+        {"Datastream": {"@iot.id": stream}, "components": ["phenomenonTime", "result"], "dataArray": [[time, value]]}
+        for stream, value in zip((1, 2), values, strict=True)
+    ]
+    town.client.post("/v1.1/CreateObservations", content=json.dumps(body).encode())
+    town.client.post("/clock", time=f"{BEGIN}:{second + 1:02d}Z")
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcess]:
+    """Two lamps and the practice ``dimmer``, which has to ask before it acts; the tests tell the time."""
+    if not (BUILT / "index.html").is_file():
+        _missing("the console is not built: make setup, with npm's registry within reach")
+    folder = tmp_path_factory.mktemp("console") / "city"
+    city = CityProcess(folder, False, {"CIVIUM_CLOCK_SOURCE": "door", "CIVIUM_NAME": "Testville"}).start()
+    lines = [
+        {
+            "key": f"lamp/{i}", "kind": "lamp_post", "name": name,
+            "where": {"type": "Point", "coordinates": [24.94 + i / 1000, 60.17]},
+            "streams": [{"key": f"lamp/{i}/t", "property": "air_temperature", "unit": "degC"}],
+            "actuators": [{"key": f"lamp/{i}/dimmer", "name": "dimmer", "facts": {"minimum": 0, "maximum": 100}}],
+        }
+        for i, name in enumerate(("Lamp of the square", "Lamp of the <b>park</b>"))
+    ]  # fmt: skip
+    city.client.post("/api/register", content="\n".join(map(json.dumps, lines)).encode())
+    city.client.post("/clock", time=f"{BEGIN}:00Z")
+    city.client.post("/api/practices/dimmer/mandate", mandate="approve", who="a test", why="to be asked")
+    tell(city, 0)
+    yield city
+    city.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium")
+    if found is None:
+        _missing("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS), timeout=120_000)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def look(browser: Browser, town: CityProcess) -> Iterator[Open]:
+    """``look("/console", dark=True)``: a page of its own in a fresh browser profile; what it complains of fails."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_(
+        path: str,
+        *,
+        wide: int = 1280,
+        dark: bool = False,
+        language: str = "en-GB",
+        script: bool = True,
+        staff: bool = False,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": wide, "height": 844}, color_scheme="dark" if dark else "light", locale=language,
+            java_script_enabled=script, reduced_motion="reduce", base_url=town.url,
+        )  # fmt: skip
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        if staff:
+            answer = context.request.post("/api/login", data={"token": token(town.folder)})
+            assert answer.ok
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: complaints.append(asked.url) if _foreign(asked.url, town.url) else None)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _foreign(address: str, own: str) -> bool:
+    return not address.startswith((own, "data:", "blob:"))
+
+
+@pytest.fixture(scope="session")
+def axe(repository: Path) -> str:
+    """The script of axe-core, which looks for what a person with a screen reader or weak eyes would stumble over."""
+    path = repository / "console" / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.is_file():
+        _missing("axe-core is not installed: npm install in console/")
+    return path.read_text(encoding="utf-8")

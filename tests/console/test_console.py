@@ -1,0 +1,176 @@
+"""The console in a real browser: what an operator does in it, and that it stays readable for everyone."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.city.conftest import CityProcess
+from tests.console.conftest import PATIENCE_MS, Open, tell
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def test_what_waits_for_a_person_is_approved_and_refused_with_a_reason(look: Open, town: CityProcess) -> None:
+    page = look("/console", staff=True)
+    tell(town, 2)
+    waiting = page.get_by_role("region", name="Waiting for approval")
+    waiting.get_by_role("button", name=re.compile("^Approve the command for Lamp of the square")).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("it is dark")
+    dialog.get_by_role("button", name="Approve").click()
+    expect(dialog).to_have_count(0)
+    waiting.get_by_role("button", name=re.compile("^Refuse the command for Lamp of the .*park")).first.click()
+    expect(dialog.get_by_role("button", name="Refuse")).to_be_disabled()  # a reason is wanted
+    dialog.get_by_label("Reason").fill("the park sleeps")
+    dialog.get_by_role("button", name="Refuse").click()
+    expect(dialog).to_have_count(0)
+    told = [event for d in town.client.get("/api/decisions") for event in _events(town, d["id"])]
+    assert ("approved", "it is dark") in told
+    assert ("refused", "the park sleeps") in told
+
+
+def _events(town: CityProcess, decision: str) -> list[tuple[str, str]]:
+    return [(event["what"], event["why"]) for event in town.client.get(f"/api/decisions/{decision}")["events"]]
+
+
+def test_who_has_not_logged_in_is_told_that_approving_needs_a_token(look: Open, town: CityProcess) -> None:
+    page = look("/console")
+    tell(town, 4)
+    page.get_by_role("button", name=re.compile("^Approve the command")).first.click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("let me")
+    page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("token")
+
+
+def test_a_value_that_comes_is_on_the_page_without_asking(look: Open, town: CityProcess) -> None:
+    page = look("/console/things/1")
+    expect(page.get_by_role("heading", name="Lamp of the square")).to_be_visible()
+    expect(page.locator(".pulse .link")).to_have_text("live")
+    tell(town, 6, (-7.5, 5.0))
+    expect(page.get_by_role("region", name="Streams")).to_contain_text("-7.5 °C")
+
+
+def test_a_link_that_broke_says_so_and_catches_up(look: Open, town: CityProcess) -> None:
+    page = look("/console/things/1")
+    expect(page.locator(".pulse .link")).to_have_text("live")
+    page.context.set_offline(True)
+    expect(page.locator(".pulse .link")).to_have_text("the city does not answer")
+    tell(town, 8, (-9.25, 5.0))
+    page.context.set_offline(False)
+    expect(page.get_by_role("region", name="Streams")).to_contain_text("-9.3 °C")
+    expect(page.locator(".pulse .link")).to_have_text("live")
+
+
+def test_a_mandate_changes_with_a_reason_that_stands_on_the_record(look: Open, town: CityProcess) -> None:
+    page = look("/console/practices/dimmer", staff=True)
+    page.get_by_text("It says what it would do; nothing is sent.").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("to be on the safe side")
+    dialog.get_by_role("button", name="Change the mandate").click()
+    expect(page.get_by_role("region", name="Mandate").get_by_role("listitem").first).to_contain_text("safe side")
+    assert {p["id"]: p["mandate"] for p in town.client.get("/api/practices")}["dimmer"] == "advise"
+    town.client.post("/api/practices/dimmer/mandate", mandate="approve", who="a test", why="as before")
+
+
+def test_things_are_checked_before_anything_is_written(look: Open, town: CityProcess) -> None:
+    page = look("/console/things?add", staff=True)
+    page.get_by_label("Key", exact=True).fill("bench/1")
+    page.get_by_label("Name", exact=True).fill("Bench by the sea")
+    page.get_by_label("Kind", exact=True).first.fill("bench")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("Nothing is written yet")).to_be_visible()
+    assert not town.client.get("/api/things", search="bench/1")["things"]
+    page.get_by_role("button", name="Add them").click()
+    expect(page.get_by_text("1 added")).to_be_visible()
+    assert town.client.get("/api/things", search="Bench by")["count"] == 1
+
+
+def test_the_map_draws_the_city_and_plays_its_past(look: Open, town: CityProcess) -> None:
+    page = look("/console/map")
+    expect(page.locator(".map[data-ready]")).to_be_attached()
+    layers = page.get_by_role("region", name="On the map")
+    expect(layers).to_contain_text("Lamp posts")
+    expect(layers).to_contain_text("2 / 2")
+    page.get_by_role("combobox", name="Find a thing").fill("square")
+    page.get_by_role("option", name=re.compile("Lamp of the square")).click()
+    expect(page.get_by_role("complementary", name="What was chosen")).to_contain_text("air temperature")
+    expect(page).to_have_url(re.compile("thing=1"))
+    page.get_by_role("button", name="Play the past").click()
+    slider = page.get_by_role("slider", name="Moment of the hour")
+    expect(slider).to_be_visible()
+    slider.focus()
+    before = page.locator(".time-when b").inner_text()
+    slider.press("ArrowRight")
+    expect(page.locator(".time-when b")).not_to_have_text(before)
+    expect(page).to_have_url(re.compile(r"at=\d+"))
+    page.get_by_role("button", name="Back to now").click()
+    expect(slider).to_have_count(0)
+
+
+def test_a_city_of_fifty_thousand_things_is_paged_and_searched(look: Open, town: CityProcess) -> None:
+    where = {"type": "Point", "coordinates": [24.9, 60.1]}
+    lines = [json.dumps({"key": f"bin/{i}", "kind": "bin", "name": f"Bin {i}", "where": where}) for i in range(50_000)]
+    for at in range(0, len(lines), 10_000):
+        town.client.post("/api/register?ids=false", content="\n".join(lines[at : at + 10_000]).encode())
+    page = look("/console/things?kind=bin")
+    expect(page.get_by_text("50,000 things")).to_be_visible()
+    page.get_by_role("button", name="Next page").click()
+    expect(page.get_by_role("link", name="Bin 50", exact=True)).to_be_visible()
+    page.get_by_role("searchbox").fill("Bin 49999")
+    expect(page.get_by_text("1 thing", exact=True)).to_be_visible()
+
+
+VIEWS = (
+    "",
+    "/practices",
+    "/practices/dimmer",
+    "/things",
+    "/things/1",
+    "/decisions",
+    "/cases",
+    "/settings",
+    "/start",
+    "/map",
+)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_view_has_a_serious_barrier(look: Open, axe: str, dark: bool) -> None:
+    page = look("/console", staff=True, dark=dark, wide=1280)
+    for view in VIEWS:
+        page.goto(f"/console{view}")
+        expect(page.locator("h1")).to_be_attached()
+        expect(page.locator(".loading")).to_have_count(0)
+        assert barriers(page, axe) == [], view
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(look: Open, axe: str) -> None:
+    page = look("/console", staff=True, wide=390)
+    for view in VIEWS:
+        page.goto(f"/console{view}")
+        expect(page.locator("h1")).to_be_attached()
+        expect(page.locator(".loading")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        assert barriers(page, axe) == [], view
+
+
+def test_the_console_speaks_chinese(look: Open, axe: str) -> None:
+    page = look("/console", language="zh-CN")
+    expect(page.get_by_role("heading", name="值班台")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+    assert barriers(page, axe) == []
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """What axe-core finds serious or critical: rule and element."""
+    page.evaluate(axe)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags)
+    return [
+        f"{one['id']}: {node['html'][:160]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
