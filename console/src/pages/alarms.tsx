@@ -1,74 +1,105 @@
-// Alarms that ask for a person, from the city's alarm book.
+// Alarms that are not over, the worst first: acknowledged, or put aside for a while with a reason.
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button } from "react-aria-components";
 
 import { Refused, send, useAsk } from "../api";
+import { usePulse } from "../events";
 import { moment } from "../format";
 import { useWords } from "../language";
-import { Card, Empty, Link } from "../parts/base";
+import { Asked, Card, Empty, Link } from "../parts/base";
 import { Reason, type Ask } from "../parts/reason";
+import { usePerson } from "../session";
 
 interface Alarm {
-  id: number | string;
-  state: string;
-  priority: string;
-  text: string;
-  thing: number | null;
-  raised: number;
+  id: number;
+  state: "open" | "acknowledged" | "shelved";
+  severity: "critical" | "warning" | "info";
+  title: string;
+  said: string;
+  group: { by: string; key: string; name: string };
+  raised: string;
+  acknowledged: { who: string } | null;
+  shelved: { until: string; who: string; why: string } | null;
 }
+const PATH = "/api/alarms";
+const HOUR_MS = 3_600_000;
+const SHOWN = 20;
 
 export function Alarms() {
-  const { t, language } = useWords();
+  const { t } = useWords();
+  const person = usePerson();
+  const alarms = useAsk<{ alarms: Alarm[]; counts: Record<string, number> }>(person ? PATH : null, 5000);
+  if (!person)
+    return (
+      <Card title={t("alarms.title")} icon="alert">
+        <p className="quiet">
+          <Link path="settings">{t("alarms.login")}</Link>
+        </p>
+      </Card>
+    );
+  if (alarms.error instanceof Refused && alarms.error.status === 403) return null; // not for this role
+  const open = alarms.data?.counts["open"] ?? 0;
+  return (
+    <Card title={t("alarms.title")} icon="alert" count={open} tone={open ? "bad" : ""}>
+      <Asked of={alarms}>{(told) => (told.alarms.length ? <List alarms={told.alarms} /> : <Empty>{t("alarms.none")}</Empty>)}</Asked>
+    </Card>
+  );
+}
+
+function List({ alarms }: { alarms: Alarm[] }) {
+  const { t, named, language } = useWords();
+  const { now } = usePulse();
   const client = useQueryClient();
   const [ask, setAsk] = useState<Ask | null>(null);
-  const alarms = useAsk<Alarm[]>("/api/alarms", 5000);
-  if (alarms.error instanceof Refused && alarms.error.status === 404) return null;
-  const told = alarms.data ?? [];
+  const tell = (alarm: Alarm, what: "ack" | "shelve") =>
+    setAsk({
+      title: t(`alarms.${what}`),
+      what: alarm.said || alarm.title,
+      confirm: t(`alarms.${what}`),
+      needed: what === "shelve",
+      done: async (why) => {
+        await send("POST", `${PATH}/${alarm.id}/${what}`, what === "ack" ? { why } : { why, until: new Date(now + HOUR_MS).toISOString() });
+        await client.invalidateQueries({ queryKey: [PATH] });
+      },
+    });
   return (
-    <Card title={t("alarms.title")} icon="alert" count={told.length} tone={told.length ? "bad" : ""}>
-      {told.length ? (
-        <ul className="list">
-          {told.slice(0, 20).map((alarm) => (
-            <li key={alarm.id} className="with-action">
-              <div>
-                <p>
-                  <span className={`badge priority-${alarm.priority}`}>{alarm.priority}</span> {alarm.text}
-                </p>
-                <p className="quiet">
-                  {moment(alarm.raised, language)}
-                  {alarm.thing !== null && (
-                    <>
-                      {" · "}
-                      <Link path={`things/${alarm.thing}`}>{t("desk.about")}</Link>
-                    </>
-                  )}
-                </p>
+    <>
+      <ul className="list">
+        {alarms.slice(0, SHOWN).map((alarm) => (
+          <li key={alarm.id} className="with-action">
+            <div>
+              <p>
+                <span className={`badge severity-${alarm.severity}`}>{named("severity", alarm.severity)}</span> <b>{alarm.title}</b>
+                {alarm.group.name && ` · ${alarm.group.name}`}
+              </p>
+              <p>{alarm.said}</p>
+              <p className="quiet">
+                {moment(Date.parse(alarm.raised), language)}
+                {alarm.acknowledged && ` · ${t("alarms.acked", { who: alarm.acknowledged.who })}`}
+                {alarm.shelved && ` · ${t("alarms.shelved", { who: alarm.shelved.who, time: moment(Date.parse(alarm.shelved.until), language) })}`}
+                {alarm.group.by === "thing" && (
+                  <>
+                    {" · "}
+                    <Link path={`things/${alarm.group.key}`}>{t("desk.about")}</Link>
+                  </>
+                )}
+              </p>
+            </div>
+            {alarm.state === "open" && (
+              <div className="verdict">
+                <Button className="plain" onPress={() => tell(alarm, "shelve")}>
+                  {t("alarms.shelve")}
+                </Button>
+                <Button className="primary" onPress={() => tell(alarm, "ack")}>
+                  {t("alarms.ack")}
+                </Button>
               </div>
-              <Button
-                className="plain"
-                onPress={() =>
-                  setAsk({
-                    title: t("alarms.ack"),
-                    what: alarm.text,
-                    confirm: t("alarms.ack"),
-                    needed: false,
-                    done: async (why) => {
-                      await send("POST", `/api/alarms/${alarm.id}/ack`, { why });
-                      await client.invalidateQueries({ queryKey: ["/api/alarms"] });
-                    },
-                  })
-                }
-              >
-                {t("alarms.ack")}
-              </Button>
-            </li>
-          ))}
-        </ul>
-      ) : (
-        <Empty>{t("alarms.none")}</Empty>
-      )}
+            )}
+          </li>
+        ))}
+      </ul>
       <Reason ask={ask} close={() => setAsk(null)} />
-    </Card>
+    </>
   );
 }
