@@ -125,7 +125,7 @@ class _City(Collector):
         yield _counter(
             "decisions", "decisions on the record", {name: counts.get(name, 0) for name in found}, "practice"
         )
-        stopped = {name: int(bool(city.turns.trouble.get(name))) for name in found}
+        stopped = {name: int(bool(city.turns.trouble_of(name))) for name in found}
         yield _gauge("practice_stopped", "1: a practice is held or broken", stopped, "practice")
         stands = CounterMetricFamily(
             "civium_commands", "commands by what the record says last of them", labels=("practice", "status")
