@@ -144,7 +144,7 @@ class _Registration:
 
     def __init__(self, client: CityClient, dry_run: bool) -> None:
         self._client, self._dry_run = client, dry_run
-        self.things = self.streams = self.created = self.unchanged = 0
+        self.things = self.streams = self.created = self.updated = self.unchanged = 0
         self.refused: list[LineRefusal] = []
         self._begun = time.monotonic()
 
@@ -164,6 +164,7 @@ class _Registration:
         self.things += len(chunk.lines)
         self.streams += len(chunk.keys["stream"])
         self.created += told["created"]
+        self.updated += told["updated"]
         self.unchanged += told["unchanged"]
 
     def tell(self) -> int:
@@ -176,7 +177,8 @@ class _Registration:
             return 1
         console.print(
             f"{self.things:,} things with {self.streams:,} streams: {self.created:,} {would}new or with something new, "
-            f"{self.unchanged:,} known already; {seconds:,.1f} s, {self.streams / seconds:,.0f} streams/s"
+            f"{self.updated:,} {would}changed, {self.unchanged:,} known already; "
+            f"{seconds:,.1f} s, {self.streams / seconds:,.0f} streams/s"
             + ("; nothing was registered: this was a dry run" if self._dry_run else "")
         )
         if self.refused:

@@ -20,7 +20,7 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(city: Any, tmp_path: P
     assert city.client.get("/api/status")["streams"] == before + 3
     again = city.run("register", str(path))
     assert again.returncode == 0
-    assert "0 new or with something new, 2 known already" in again.stdout
+    assert "0 new or with something new, 0 changed, 2 known already" in again.stdout
 
 
 def test_refused_lines_are_named_with_the_reason_of_the_city(city: Any, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_refused_lines_are_named_with_the_reason_of_the_city(city: Any, tmp_path
     assert city.client.get("/api/status")["things"].get("lamp", 0) in (0, 2)  # 2: of the other test
 
 
-def test_what_is_registered_already_with_other_content_is_refused(city: Any, tmp_path: Path) -> None:
+def test_other_content_under_a_known_key_changes_what_is_there(city: Any, tmp_path: Path) -> None:
     path = tmp_path / "mast.jsonl"
     line = {"key": "mast/1", "kind": "mast", "streams": [{"property": "wind_speed", "unit": "m/s"}]}
     path.write_text(json.dumps(line))
@@ -47,9 +47,24 @@ def test_what_is_registered_already_with_other_content_is_refused(city: Any, tmp
     assert "1 things with 2 streams: 1 new or with something new" in more.stdout
     line["kind"] = "pole"
     path.write_text(json.dumps(line))
-    other = city.run("register", str(path), "--dry-run")
-    assert other.returncode == 1
-    assert "line 1: thing 'mast/1' is registered already with another kind" in other.stdout
+    line |= {"facts": {"height": 30}, "where": {"type": "Point", "coordinates": [24.9, 60.2]}}
+    line["streams"][0]["unit"] = "km/h"
+    path.write_text(json.dumps(line))
+    other = city.run("register", str(path))
+    assert "0 new or with something new, 1 changed, 0 known already" in other.stdout
+    query = "$filter=properties/height eq 30&$expand=Locations,HistoricalLocations,Datastreams"
+    [mast] = city.client.get(f"/v1.1/Things?{query}")["value"]
+    assert mast["Locations"][0]["location"]["coordinates"] == [24.9, 60.2]
+    assert len(mast["HistoricalLocations"]) == 1
+    assert mast["Datastreams"][0]["unitOfMeasurement"]["symbol"] == "km/h"
+    assert city.client.get("/api/status")["things"]["pole"] == 1
+    again = city.run("register", str(path))
+    assert "0 new or with something new, 0 changed, 1 known already" in again.stdout
+    line["streams"][0]["property"], line["streams"][0]["key"] = "gusts", "mast/1/wind_speed"
+    path.write_text(json.dumps(line))
+    refused = city.run("register", str(path), "--dry-run")
+    assert refused.returncode == 1
+    assert "line 1: stream 'mast/1/wind_speed' is registered already with another property" in refused.stdout
 
 
 def test_many_things_from_geojson_in_chunks(city: Any, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A line: ``{"key", "kind", "name", "where": GeoJSON, "facts": {}, "streams": [{"key", "property", "unit", ...}],
 "actuators": [{"key", "name", "protocol", "address", "facts"}]}``. Keys are the owner's stable addresses: a line whose
-keys are known and whose content is the same is ``unchanged``; other content under a known key is refused.
+keys are known and whose content is the same is ``unchanged``; other content changes what is there, but for what a
+stream measures and whose it is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from civium.core.practice import Estimate
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.streams import VALUE_TYPES
 from civium.sources.batch import Batch, build
-from civium.sources.changes import Rows
+from civium.sources.changes import Edits, Rows
 from civium.sources.geojson import middle
 from civium.sources.units import to_si
 
@@ -32,8 +33,14 @@ _TYPES = {
     }.items()
 }  # fmt: skip
 _TABLES = (
-    "things", "locations", "thing_locations", "sensors", "observed_properties", "datastreams", "actuators",
+    "things", "locations", "thing_locations", "historical_locations", "historical_location_locations", "sensors",
+    "observed_properties", "datastreams", "actuators",
 )  # fmt: skip
+_NO_IDS = ("thing_locations", "historical_location_locations")
+# What a key stands for: whoever reads what is there relies on it.
+_FIXED = {
+    "thing": "thing", "property": "property", "observation_type": "type", "si_unit": "quantity",
+}  # fmt: skip
 
 
 class StreamLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -75,12 +82,13 @@ class ThingLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
 
 @dataclass(slots=True)
 class Registered:
-    """Ids by key, and how many lines were new or known."""
+    """Ids by key, and how many lines brought something new, only changed what was there, or were known."""
 
     things: dict[str, int] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     actuators: dict[str, int] = field(default_factory=dict)
     created: int = 0
+    updated: int = 0
     unchanged: int = 0
 
 
@@ -105,16 +113,16 @@ def decode_lines(body: bytes) -> list[ThingLine]:
 
 def plan(
     lines: Sequence[ThingLine], answer: Registered, now: int, *, known_things: bool = False
-) -> Callable[[Catalog], Rows]:
-    """A plan for ``Changes.make``: the rows of what is new; fills ``answer`` with ids by key.
+) -> Callable[[Catalog], Edits]:
+    """A plan for ``Changes.make``: the rows of what is new, and what changes; fills ``answer`` with ids by key.
 
     With ``known_things`` a thing whose key is known is taken as it is, whatever its line says.
     """
 
-    def new(catalog: Catalog) -> Rows:
+    def new(catalog: Catalog) -> Edits:
         # A plan may run twice (the log moved on in between); the second run starts afresh.
         answer.things, answer.streams, answer.actuators = {}, {}, {}
-        answer.created = answer.unchanged = 0
+        answer.created = answer.updated = answer.unchanged = 0
         return _Planner(catalog, answer, now, known_things=known_things).plan(lines)
 
     return new
@@ -126,13 +134,15 @@ class _Planner:
     def __init__(self, catalog: Catalog, answer: Registered, now: int, *, known_things: bool) -> None:
         self.catalog, self.answer, self.now, self.known_things = catalog, answer, now, known_things
         self.rows: Rows = {name: [] for name in _TABLES}
-        self.next = {name: catalog.next_id(name) for name in _TABLES if name != "thing_locations"}
-        self.added = 0
+        self.next = {name: catalog.next_id(name) for name in _TABLES if name not in _NO_IDS}
+        self.added = self.changed = 0
+        self.updates: Rows = {name: [] for name in ("things", "datastreams", "actuators")}
+        self.moved: dict[int, int] = {}  # the new location of things that were there
         self.properties: dict[str, int] = {}
         self.sensors: dict[str, int] = {}
         self.known: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def plan(self, lines: Sequence[ThingLine]) -> Rows:
+    def plan(self, lines: Sequence[ThingLine]) -> Edits:
         stream_keys = [[s.key or f"{line.key}/{s.property}" for s in line.streams] for line in lines]
         keys = {
             "things": [line.key for line in lines],
@@ -152,10 +162,10 @@ class _Planner:
                 wrong.append(RowRefusal(number, error.why))
         if wrong:
             raise InputRefused("nothing was registered", tuple(sorted(wrong, key=lambda refusal: refusal.row)))
-        return self.rows
+        return Edits(self.rows, self.updates, self._left())
 
     def _line(self, line: ThingLine, stream_keys: list[str]) -> None:
-        before = self.added
+        before, altered = self.added, self.changed
         thing = self.answer.things[line.key] = self._thing(line)
         for stream, key in zip(line.streams, stream_keys, strict=True):
             row = self._stream(line, stream, key, thing)
@@ -170,6 +180,8 @@ class _Planner:
             self.answer.actuators[actuator.key] = self._find_or_add("actuators", "actuator", row)
         if self.added > before:
             self.answer.created += 1
+        elif self.changed > altered:
+            self.answer.updated += 1
         else:
             self.answer.unchanged += 1
 
@@ -177,16 +189,32 @@ class _Planner:
         if self.known_things and (known := self.known["things"].get(line.key)) is not None:
             return int(known["id"])
         lon, lat = _point(line.where)
-        name, before = line.name or line.key, self.added
+        name, known = line.name or line.key, self.known["things"].get(line.key)
+        if known is not None and line.where is None:  # it says nothing of the place
+            lon, lat = known["lon"], known["lat"]
         row = {
             "key": line.key, "kind": line.kind, "name": name, "properties": _json(line.facts), "lon": lon, "lat": lat,
         }  # fmt: skip
         identity = self._find_or_add("things", "thing", row)
-        if line.where is not None and self.added > before:
+        if line.where is not None and (known is None or (known["lon"], known["lat"]) != (lon, lat)):
             row = {"name": name, "encoding_type": _GEOJSON, "location": _json(line.where), "lon": lon, "lat": lat}
             where = self._add("locations", row)
             self.rows["thing_locations"].append({"thing": identity, "location": where, "time": self.now})
+            if known is not None:
+                self.added -= 1  # nothing new of its own
+                self.moved[identity] = where
+                history = self.next["historical_locations"]
+                self.next["historical_locations"] = history + 1
+                told = {"id": history, "thing": identity, "time": self.now}
+                self.rows["historical_locations"].append(told)
+                link = {"historical_location": history, "location": where}
+                self.rows["historical_location_locations"].append(link)
         return identity
+
+    def _left(self) -> Rows:
+        """Where things were that have moved: they are there no more."""
+        stays = self.catalog.stays_of(sorted(self.moved)) if self.moved else []
+        return {"thing_locations": stays} if stays else {}
 
     def _stream(self, line: ThingLine, stream: StreamLine, key: str, thing: int) -> dict[str, Any]:
         if not stream.property:
@@ -215,9 +243,13 @@ class _Planner:
         known = self.known[table].get(row["key"])
         if known is None:
             return self._add(table, row)
-        other = [name for name, value in row.items() if known[name] != value]
+        other = {name: value for name, value in row.items() if known[name] != value}
+        if fixed := sorted(other.keys() & _FIXED.keys()):
+            what = ", ".join(_FIXED[name] for name in fixed)
+            raise InputRefused(f"{noun} '{row['key']}' is registered already with another {what}: give it another key")
         if other:
-            raise InputRefused(f"{noun} '{row['key']}' is registered already with another {', '.join(other)}")
+            self.updates[table].append({"id": known["id"], **other})
+            self.changed += 1
         return int(known["id"])
 
     def _add(self, table: str, row: dict[str, Any]) -> int:

@@ -191,7 +191,8 @@ async def post_register(request: Request) -> Response:
     else:
         await city.changes.make(planned, who=caller_of(request).signed(), why=f"{len(lines)} things registered")
     brief = request.query_params.get("ids") == "false"
-    content: dict[str, Any] = {"created": registered.created, "unchanged": registered.unchanged}
+    counts = {name: getattr(registered, name) for name in ("created", "updated", "unchanged")}
+    content: dict[str, Any] = dict(counts)
     if not brief:
         content |= {"things": registered.things, "streams": registered.streams, "actuators": registered.actuators}
     return answer(content)
