@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 import pyarrow as pa
 
+from civium import listened
 from civium.acts.mqtt import MqttSender
 from civium.acts.outbox import Outbox
 from civium.acts.task import Sender
@@ -48,8 +49,9 @@ from civium.sources.feeds.attend import Sources
 from civium.sources.feeds.sink import WayIn
 from civium.sources.intake import Intake
 from civium.sources.letters import Letters
-from civium.sources.mqtt import MqttDoor
 from civium.sources.mqtt_doors import MqttDoors
+from civium.sources.sensorthings.announce import Announcer
+from civium.sources.sensorthings.create import Creator
 from civium.tokens import Tokens
 from civium.turn import prepare
 from civium.twin.follower import Follower
@@ -69,6 +71,7 @@ class City:
     def __init__(self, folder: Path, settings: Settings, roles: frozenset[str]) -> None:
         self.folder, self.settings, self.roles = folder, settings, roles
         self.place = folder  # what this process keeps for itself
+        self.url = ""  # where its HTTP door is
         self.wall = WallClock()
         self.started = self.wall.now()
         self.ticks = 0
@@ -88,6 +91,7 @@ class City:
         self.stored: Progress
         self.follower: Follower
         self.intake: Intake
+        self.creator: Creator
         self.devices: Devices | None
         self.mqtt: MqttDoors
         self.edges: dict[str, Edge]
@@ -101,6 +105,7 @@ class City:
         self.cuts: Cuts
         self.letters: Letters
         self.sources: Sources
+        self.announcer: Announcer
         self._ticking = asyncio.Lock()
         self.creating = asyncio.Lock()  # held by who makes an entity under an idempotency key
         self.created: dict[str, tuple[tuple[str, bytes], str]] = {}  # key -> what was sent, and what it made
@@ -109,9 +114,9 @@ class City:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, *, turning: bool = True, roles: frozenset[str] = frozenset(ROLES)
+        cls, folder: Path, *, turning: bool = True, roles: frozenset[str] = frozenset(ROLES), url: str = ""
     ) -> AsyncIterator["City"]:
-        """Start the city in ``folder``, or the process of it that plays some ``roles``.
+        """Start the city in ``folder``, or the process of it that plays some ``roles``; ``url`` is where it answers.
 
         Without ``turning`` no clock ticks (for imports and replays). Raises EngineUnsuitable when the city is to run in
         several processes on engines that only one can use.
@@ -119,6 +124,7 @@ class City:
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
         city = cls(folder, load(folder, several=roles != frozenset(ROLES)), roles)
+        city.url = url or f"http://{city.settings.doors.http}"
         async with AsyncExitStack() as stack:
             city.place, let_go = settle(folder, city.settings, roles)
             stack.callback(let_go)
@@ -136,9 +142,9 @@ class City:
         self.blobs = Blobs.open(settings, folder, self.wall)
         self.compute = await asyncio.to_thread(_open_compute, settings)
         stack.push_async_callback(asyncio.to_thread, self.compute.close)
-        self.log = await Log.open(settings, folder)
+        self.log = await Log.open(settings, folder, token(folder))
         stack.push_async_callback(self.log.close)
-        self.devices = await Devices.beside(self.log, settings)
+        self.devices = await Devices.beside(self.log, settings, token(folder))
         if self.devices is not None:
             stack.push_async_callback(self.devices.close)
         me = f"{socket.gethostname()}-{place.name}-{secrets.token_hex(3)}".replace(".", "_")
@@ -158,6 +164,7 @@ class City:
         self.intake = Intake(self.log, self.catalog, self.clock, doors.future_s, doors.recent_keys)
         self.intake.start()
         stack.push_async_callback(self.intake.stop)
+        self.creator = Creator(self.changes, self.intake, self.clock, doors.future_s)
         self.letters = Letters(self.log, self.catalog, self.clock, doors.future_s, self.intake)
         self.ledger = await Ledger.open(self.log, place)
         stack.push_async_callback(self.ledger.close)
@@ -172,19 +179,15 @@ class City:
         stack.push_async_callback(self.turns.stop)
         senders: dict[str, Sender] = {"mqtt": MqttSender(self.public.mqtt), "webhook": WebhookSender()}
         self.outbox = Outbox(self.log, self.ledger, self.catalog, self.clock, senders, self.turns.estimates.write)
-        servers = {"mqtt": self.log, "devices": self.devices}
-        self.mqtt = MqttDoors([self._mqtt_door(name, server) for name, server in servers.items() if server])
-        self.edges = {name: Edge(self._mqtt_door(name, self.log.edge(name))) for name in settings.log.edges}
+        self.mqtt = listened.mqtt_doors(self)
+        self.edges = {name: Edge(listened.mqtt_door(self, name, self.log.edge(name))) for name in settings.log.edges}
         way = WayIn(self.log, self.catalog, self.changes, self.intake, self.clock)
         self.sources = await Sources.open(settings.sources, way)
         self.cuts = Cuts(self)
+        self.announcer = listened.announcer(self)
         if self.log.shared:
             await self._join(stack)
         await self._work(stack, turning)
-
-    def _mqtt_door(self, name: str, server: Log) -> MqttDoor:
-        arguments = (self.log, self.intake, self.catalog, self.clock, self.settings.doors.future_s)
-        return MqttDoor(name, server, *arguments, by_arrival=self.clock.source == "wall")
 
     async def _work(self, stack: AsyncExitStack, turning: bool) -> None:
         """Take up the work of our roles; in a city of one process all of it is done before this returns."""
@@ -198,6 +201,7 @@ class City:
             await self.leases.keep("turn", self.turns.works(), self.turns.make_turns_of)
             await self.leases.keep("outbox", ["all"], lambda _: during(self.outbox.start, self.outbox.stop))
             await self.leases.keep("alarms", ["all"], self.watch.at_work)
+            await self.leases.keep("announcer", ["all"], lambda _: during(self.announcer.start, self.announcer.stop))
         if "door" in self.roles:
             await self.letters.settle()
             await self.leases.keep("mqtt", ["all"], lambda _: during(self.mqtt.start, self.mqtt.stop))

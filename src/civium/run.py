@@ -355,7 +355,7 @@ class Turns:
         """A device will tell that it obeyed, by an observation whose parent is the decision."""
         self._awaited[(about.decision, self._thing(actuator))] = (about.command, about.until)
 
-    async def _confirm(self, rows: pa.Table) -> None:
+    async def _confirm(self, rows: pa.Table, _: pa.Table) -> None:
         """A fact came back whose parent is a decision: the device obeyed."""
         if not self._awaited or rows.column("parent").null_count == rows.num_rows:
             return

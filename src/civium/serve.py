@@ -55,8 +55,9 @@ def serve(
     bound = listener.getsockname()[1]
     hosts = ["127.0.0.1", "localhost", "[::1]", host]
     failures: list[CiviumError] = []
-    opened = _told(City.open(folder, turning=turning, roles=roles), failures, say if "web" in roles else None)
-    app = build_app(opened, hosts, roles)
+    url = f"http://{host}:{bound}"
+    city = City.open(folder, turning=turning, roles=roles, url=url)
+    app = build_app(_told(city, failures, say if "web" in roles else None), hosts, roles)
     running = folder / RUNNING
     running.parent.mkdir(parents=True, exist_ok=True)
     # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
@@ -64,12 +65,12 @@ def serve(
     begin(settings.says.level, settings.says.format)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    told = json.dumps({"pid": os.getpid(), "url": f"http://{host}:{bound}", "turning": turning})
+    told = json.dumps({"pid": os.getpid(), "url": url, "turning": turning})
     if "web" in roles:
         running.write_text(told)
     if say is not None:
         playing = "" if roles == frozenset(ROLES) else f" ({', '.join(sorted(roles))})"
-        say(f"{settings.name}{playing}: http://{host}:{bound}  (Ctrl-C stops it)")
+        say(f"{settings.name}{playing}: {url}  (Ctrl-C stops it)")
         if trusting(settings):
             say(_TRUSTING)
     http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol

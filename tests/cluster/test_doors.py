@@ -13,10 +13,11 @@ from civium.core import Clock
 from civium.core.observations import decode
 from civium.engines.catalog import Catalog
 from civium.engines.log import Log
-from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM
+from civium.engines.mailbox import MQTT_IN, MQTT_STREAM
 from civium.engines.settings import Doors, Engines, LogStreams, Settings
 from civium.sources.intake import Intake
 from civium.sources.mqtt import MqttDoor
+from civium.sources.sensorthings.create import Creator
 from tests.cluster.stand import PASSWORD, USER, NatsCluster
 from tests.sources.test_lane import desk, reading
 from tests.sources.test_two_doors import persistently
@@ -78,7 +79,11 @@ def test_mail_that_two_doors_believe_to_be_theirs_is_taken_once(nats: NatsCluste
             before = await doors[0][0].refresh("OBS0")
             clock = cast(Clock, doors[0][1]._clock)
             catalog = cast(Catalog, doors[0][1]._catalog)
-            mail = [MqttDoor("mqtt", log, log, intake, catalog, clock, 60.0, by_arrival=False) for log, intake in doors]
+            nobody = cast(Creator, None)  # no entity is made here
+            mail = [
+                MqttDoor("mqtt", log, log, intake, catalog, clock, 60.0, nobody, by_arrival=False)
+                for log, intake in doors
+            ]
             for door in mail:
                 await door.start()
             async with aiomqtt.Client(
@@ -88,7 +93,7 @@ def test_mail_that_two_doors_believe_to_be_theirs_is_taken_once(nats: NatsCluste
                     bodies = [json.dumps({"result": value}) for value in range(n, n + 10)]
                     topic = "v1.1/Datastreams(1)/Observations"
                     await asyncio.gather(*(device.publish(topic, body, 1, timeout=30) for body in bodies))
-            while await doors[0][0].last_of(MQTT_STREAM, MQTT_OBSERVATIONS) is not None:  # what is taken is let go
+            while await doors[0][0].last_of(MQTT_STREAM, MQTT_IN) is not None:  # what is taken is let go
                 await asyncio.sleep(0.1)
             assert await values(doors[0][0], before) == Counter(map(float, range(300)))
             for door in mail:

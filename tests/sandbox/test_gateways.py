@@ -187,7 +187,7 @@ def test_readings_of_lamps_survive_a_broker_that_dies(tmp_path: Path) -> None:
                 async with aiomqtt.Client(
                     *broker.mqtt, username=user, password=password, identifier="listener", clean_session=False
                 ) as city:
-                    await city.subscribe("v1.1/+/Observations", qos=1)
+                    await city.subscribe("civium-in/+/Observations", qos=1)
                     async for message in city.messages:
                         reading = json.loads(bytes(message.payload))
                         received.append(reading | {"topic": str(message.topic)})
@@ -207,7 +207,7 @@ def test_readings_of_lamps_survive_a_broker_that_dies(tmp_path: Path) -> None:
         await until(lambda: len({m["idempotencyKey"] for m in received}) == 300, 30)
         listener.cancel()
         assert {m["result"] for m in received} == {float(k) for k in range(300)}
-        assert received[0]["topic"] == "v1.1/Datastreams(5)/Observations"
+        assert received[0]["topic"] == "civium-in/Datastreams(5)/Observations"  # where only the city hears it
         assert received[0]["phenomenonTime"] == "2026-06-10T08:00:00+00:00"
 
     with_broker(tmp_path, scene)

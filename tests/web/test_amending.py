@@ -252,3 +252,41 @@ def test_of_a_tree_with_a_wrong_observation_nothing_is_created(door: Door) -> No
     assert refused.status_code == 400
     assert "takes numbers" in refused.text
     assert door.get("Things?$count=true&$top=0")["@iot.count"] == before
+
+
+@pytest.mark.parametrize(
+    ("operations", "status"),
+    [
+        ([{"op": "test", "path": "/name", "value": "another"}], 409),
+        ([{"op": "remove", "path": "/name"}], 400),
+        ([{"op": "replace", "path": "/colour/red", "value": 1}], 400),
+        ([{"op": "add", "path": "/colour", "value": 1}], 400),
+        ([{"op": "paint", "path": "/name"}], 400),
+        ([{"op": "replace", "path": "", "value": []}], 400),
+        ([{"op": "replace", "path": "/@iot.id", "value": 0}], 400),
+        ([{"path": 7}, 3], 400),
+        ([{"op": "copy", "from": "/properties", "path": "/properties/again"}] * 1_000, 400),
+        ({"op": "remove", "path": "/name"}, 400),
+    ],
+)
+def test_a_json_patch_that_cannot_be_done_changes_nothing(door: Door, operations: Any, status: int) -> None:
+    path = door.post("Things", thing(properties={"a": 1}))
+    before = door.get(path)
+    headers = {"Content-Type": "application/json-patch+json"}
+    done = door.http.patch(f"/v1.1/{path}", json=operations, headers=headers)
+    assert done.status_code == status, done.text
+    assert door.get(path) == before
+
+
+def test_an_observation_is_corrected_by_a_json_patch(door: Door) -> None:
+    made = door.post("Datastreams", stream(Thing=thing(Datastreams=[])))
+    one = door.post(f"{made}/Observations", {"result": 1.5, "resultQuality": 3})
+    operations = [
+        {"op": "replace", "path": "/result", "value": 2.5},
+        {"op": "remove", "path": "/resultQuality"},
+        {"op": "add", "path": "/parameters/depth", "value": 4},
+    ]
+    headers = {"Content-Type": "application/json-patch+json"}
+    assert door.http.patch(f"/v1.1/{one}", json=operations, headers=headers).status_code == 200
+    told = door.get(one)
+    assert (told["result"], told["parameters"], "resultQuality" in told) == (2.5, {"depth": 4}, False)

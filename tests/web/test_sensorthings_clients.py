@@ -140,6 +140,20 @@ def test_a_long_answer_comes_piece_by_piece_and_whole(city: CityProcess, made: s
     assert [o["result"] for o in deep["value"]] == [29_999 / 8]
 
 
+def test_frost_client_patches_every_entity(service: sta.SensorThingsService, made: sta.Datastream) -> None:
+    query = service.datastreams().query().filter(f"id eq {made.id}").expand("Thing,Sensor,ObservedProperty")
+    [stream] = query.list().entities
+    for entity in (stream, stream.thing, stream.sensor, stream.observed_property):
+        service.patch(entity, [{"op": "replace", "path": "/description", "value": "patched"},
+                               {"op": "add", "path": "/properties/floor", "value": 3}])  # fmt: skip
+    [found] = query.list().entities
+    assert (found.description, found.properties["floor"], found.thing.description) == ("patched", 3, "patched")
+    service.patch(found, [{"op": "test", "path": "/properties/floor", "value": 3},
+                          {"op": "move", "from": "/properties/floor", "path": "/properties/level"}])  # fmt: skip
+    service.patch(found.thing, [{"op": "remove", "path": "/properties/floor"}])
+    assert service.datastreams().find(made.id).properties == {"level": 3}
+
+
 def test_frost_client_updates_and_deletes(service: sta.SensorThingsService, made: sta.Datastream) -> None:
     thing = sta.Thing(name="buoy", description="off the quay", properties={"colour": "red"})
     service.create(thing)

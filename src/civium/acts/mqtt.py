@@ -8,6 +8,8 @@ import aiomqtt
 from civium.acts.task import Task
 from civium.engines.mailbox import Listener
 
+# The server tells it on ``v1.1/TaskingCapabilities(id)/Tasks``, where only the city can be heard.
+_TOPIC = "civium-out/TaskingCapabilities({})/Tasks"
 _MOST_IN_FLIGHT = 10_000  # publishes of one turn go out together; the library warns from 10 on
 
 
@@ -34,9 +36,7 @@ class MqttSender:
                 client.pending_calls_threshold = _MOST_IN_FLIGHT
                 self._client = await self._open.enter_async_context(client)
             publish = self._client.publish
-            await asyncio.gather(
-                *(publish(f"v1.1/TaskingCapabilities({t.actuator})/Tasks", t.encode(), qos=1) for t in tasks)
-            )
+            await asyncio.gather(*(publish(_TOPIC.format(t.actuator), t.encode(), qos=1) for t in tasks))
         except aiomqtt.MqttError as error:
             await self.close()
             return [f"the MQTT server did not take it: {error}"] * len(tasks)

@@ -67,7 +67,7 @@ class Desk:
             if tables.get("things"):
                 self._groups.forget()
 
-    async def note(self, rows: pa.Table) -> None:
+    async def note(self, rows: pa.Table, _: pa.Table) -> None:
         """Take in the rows of a commit, if any rule watches values."""
         if self._listening:
             await asyncio.to_thread(self._arrivals.add, rows)

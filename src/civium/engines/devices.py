@@ -25,8 +25,11 @@ class Devices(Log):
     _recovered: int | None = None  # the stream's last sequence before any device could connect
 
     @classmethod
-    async def beside(cls, log: Log, settings: Settings) -> "Devices | None":
-        """Start it beside an embedded log: when the settings want it, or when it holds what was not taken yet."""
+    async def beside(cls, log: Log, settings: Settings, operator: str = "") -> "Devices | None":
+        """Start it beside an embedded log: when the settings want it, or when it holds what was not taken yet.
+
+        ``operator``: see ``NatsServer``.
+        """
         if log.server is None:
             return None
         place, sync = log.server.folder / _FOLDER, settings.doors.mqtt_sync
@@ -35,7 +38,7 @@ class Devices(Log):
             return None
         recovered = await prepare_mqtt(NatsServer(place, PRIVATE, PRIVATE, sync))
         doors = [address(settings.doors.mqtt), address(settings.doors.websocket)] if wanted else [PRIVATE, PRIVATE]
-        server = NatsServer(place, doors[0], doors[1], sync)
+        server = NatsServer(place, doors[0], doors[1], sync, operator=operator)
         await server.start()
         client = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignore)
         devices = cls(client, Listener(*server.mqtt, *server.login), server)
@@ -58,7 +61,7 @@ class Devices(Log):
     async def forget_mqtt(self, sequence: int) -> None:
         await super().forget_mqtt(max(sequence - self._shift, 0))
 
-    def tail(self, stream: str, after: int, *, subject: str = "", headers_only: bool = False) -> Tail:
-        tail = super().tail(stream, after, subject=subject, headers_only=headers_only)
+    def tail(self, stream: str, after: int, *, subjects: tuple[str, ...] = (), headers_only: bool = False) -> Tail:
+        tail = super().tail(stream, after, subjects=subjects, headers_only=headers_only)
         tail.shift = self._shift
         return tail

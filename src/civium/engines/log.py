@@ -23,7 +23,7 @@ from civium.core import CiviumError, EngineUnsuitable
 from civium.core.observations import log_stream
 from civium.engines.abilities import check
 from civium.engines.leases import AllOurs, Leases, SharedLeases
-from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
+from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
 from civium.engines.nats_server import NatsServer
 from civium.engines.settings import ALWAYS, Settings, address
 from civium.engines.tail import Message, Tail
@@ -87,8 +87,8 @@ class Log:
         self._last: dict[str, int] = {}
 
     @classmethod
-    async def open(cls, settings: Settings, folder: Path) -> "Log":
-        """Start (embedded) and connect; make the streams that are missing."""
+    async def open(cls, settings: Settings, folder: Path, operator: str = "") -> "Log":
+        """Start (embedded) and connect; make the streams that are missing. ``operator``: see ``NatsServer``."""
         scheme, rest = check("log", settings.engines.log)
         listener = address(settings.doors.mqtt)
         server: NatsServer | None = None
@@ -97,7 +97,7 @@ class Log:
             if settings.doors.mqtt_sync != ALWAYS:  # devices have a server of their own
                 mqtt_door = websocket = PRIVATE
             await ensure_mqtt(NatsServer(folder / rest, PRIVATE, PRIVATE))
-            server = NatsServer(folder / rest, mqtt_door, websocket)
+            server = NatsServer(folder / rest, mqtt_door, websocket, operator=operator)
             await server.start()
             urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener(*server.mqtt, *server.login)
         else:
@@ -294,7 +294,7 @@ class Log:
 
     async def forget_mqtt(self, sequence: int) -> None:
         """Let the server forget the devices' observations up to ``sequence``: they are in our own streams."""
-        await self.purge_before(MQTT_STREAM, sequence + 1, MQTT_OBSERVATIONS)
+        await self.purge_before(MQTT_STREAM, sequence + 1, MQTT_IN)
 
     async def tell(self, subject: str, data: bytes) -> None:
         """Say something to the other processes of the city; who is away does not hear it."""
@@ -323,10 +323,10 @@ class Log:
         """Remember how far a follower has come, for whoever takes over from it."""
         await self.publish("MARKS", str(sequence).encode(), subject=name)
 
-    def tail(self, stream: str, after: int, *, subject: str = "", headers_only: bool = False) -> "Tail":
-        """Follow a stream, or one ``subject`` of it, from the message after sequence ``after``; the data may be left
+    def tail(self, stream: str, after: int, *, subjects: tuple[str, ...] = (), headers_only: bool = False) -> "Tail":
+        """Follow a stream, or some ``subjects`` of it, from the message after sequence ``after``; the data may be left
         out."""
-        return Tail(self._client, self._js, stream, after, subject, headers_only=headers_only, api=self._api)
+        return Tail(self._client, self._js, stream, after, subjects, headers_only=headers_only, api=self._api)
 
     def edge(self, name: str) -> "Log":
         """The streams of an edge's own server, as far as it is in reach (see docs/edge.md)."""

@@ -17,10 +17,11 @@ from civium.core import EngineUnsuitable
 from civium.engines.nats_server import NatsServer
 
 MQTT_STREAM = "$MQTT_msgs"  # where nats-server itself keeps what devices publish with QoS 1
-MQTT_OBSERVATIONS = "$MQTT.msgs.v1//1.*.Observations"
+MQTT_IN = "$MQTT.msgs.civium-in.>"
+MQTT_EARLIER = "$MQTT.msgs.v1//1.*.Observations"  # where it kept them up to release 0.1
 PRIVATE = ("127.0.0.1", 0)  # a listener on a port that nobody knows
-_KEEPER = "civium_door"  # a durable consumer that is never read: the server keeps what it would be owed
-_PREPARED = "mqtt.prepared"  # a file in the server's folder
+_KEEPER = "civium_keeper"  # a durable consumer that is never read: the server keeps what it would be owed
+_PREPARED = "mqtt.prepared.2"  # a file in the server's folder
 _PATIENCE_S = 5.0
 
 
@@ -65,7 +66,7 @@ async def keep_mqtt(client: Client, mqtt: Listener, replicas: int) -> None:
         ack_policy=AckPolicy.ALL,
         max_ack_pending=-1,
         num_replicas=replicas,
-        filter_subject=MQTT_OBSERVATIONS,
+        filter_subject=MQTT_IN,
     )
     try:
         await js.consumer_info(MQTT_STREAM, _KEEPER)

@@ -40,19 +40,41 @@ websocket {{ listen: "{websocket}", no_tls: true, handshake_timeout: "5s" }}
 accounts {{
   CITY {{
     jetstream: enabled
+    mappings: {{
+{mappings}    }}
     users: [
       {{ user: civium, password: "{password}" }}
-      {{ user: device, password: "device", permissions: {{
-          publish: {{ allow: ["v1//1.*.Observations"] }}
-          subscribe: {{ allow: ["v1//1.>", "$MQTT.sub.>", "$MQTT.deliver.>"] }}
+{operator}      {{ user: device, password: "device", permissions: {{
+          publish: {{ allow: ["civium-in.Observations", "civium-in.*.Observations"] }}
+          subscribe: {{ allow: ["v1//1", "v1//1.>", "$MQTT.sub.>", "$MQTT.deliver.>"] }}
       }} }}
     ]
   }}
 }}
 no_auth_user: device
 {leaf}"""
+# Who holds the operator's token may make any entity by MQTT.
+_OPERATOR = """      {{ user: operator, password: "{token}", permissions: {{
+          publish: {{ allow: ["civium-in.>"] }}
+          subscribe: {{ allow: ["v1//1", "v1//1.>", "$MQTT.sub.>", "$MQTT.deliver.>"] }}
+      }} }}
+"""
+# What can be made by a publish on its topic, or on one behind an entity (docs/cluster/nats.conf says the same).
+CREATED = (
+    "Observations", "Things", "Locations", "HistoricalLocations", "Datastreams", "MultiDatastreams", "Sensors",
+    "ObservedProperties", "FeaturesOfInterest",
+)  # fmt: skip
 # The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
 _LEAF = 'leafnodes {{ reconnect: "2s", remotes: [ {{ urls: [{urls}], account: CITY }} ] }}\n'
+
+
+def mappings() -> list[tuple[str, str]]:
+    """Subjects that the server turns into others: what devices publish comes in under ``civium-in``, so that nobody but
+    the city hears it as it came, and what the city publishes under ``civium-out`` is heard on the topics."""
+    ways = [("civium-out.>", "v1//1.>")]
+    for name in CREATED:
+        ways += [(f"v1//1.{name}", f"civium-in.{name}"), (f"v1//1.*.{name}", f"civium-in.$1.{name}")]
+    return ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +113,8 @@ def _die_with_parent() -> None:
 
 
 class NatsServer:
-    """One child process and its supervision. ``url`` is where our own clients connect."""
+    """One child process and its supervision. ``url`` is where our own clients connect; ``operator`` is the password of
+    the user of that name, who may make entities by MQTT (none: nobody may)."""
 
     def __init__(
         self,
@@ -100,8 +123,9 @@ class NatsServer:
         websocket: tuple[str, int],
         sync: str = "always",
         leaf: Leaf | None = None,
+        operator: str = "",
     ) -> None:
-        self.folder, self._sync, self._leaf = folder, sync, leaf
+        self.folder, self._sync, self._leaf, self._operator = folder, sync, leaf, operator
         self._doors = {"mqtt": mqtt, "websocket": websocket}
         self._choose_ports()
         self.restarts = 0
@@ -163,6 +187,8 @@ class NatsServer:
                 mqtt="{}:{}".format(*self.mqtt),
                 websocket="{}:{}".format(*self.websocket),
                 password=self._password,
+                operator=_OPERATOR.format(token=self._operator) if self._operator else "",
+                mappings="".join(f'      "{heard}": "{taken}"\n' for heard, taken in mappings()),
                 sync=self._sync,
                 max_payload=MAX_PAYLOAD,
                 name=self._leaf.name if self._leaf else "civium",

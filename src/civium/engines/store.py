@@ -6,6 +6,7 @@ nothing that was reported. Times in the lake are UTC.
 """
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from civium.engines import corrections, lake_steps, lakes, rollups
 from civium.engines.abilities import check
 from civium.engines.age import DataNewer, DataOlder
 from civium.engines.aggregate import Aggregate, Whole, aggregate
+from civium.engines.deadline import in_history
 from civium.engines.settings import Settings
 
 _NO_CORRECTIONS = CORRECTED.empty_table()
@@ -183,10 +185,18 @@ class Store:
                 which = _NOT_AMONG.format(", ".join(map(str, self._hidden.tolist()))) if len(self._hidden) else ""
             cursor.execute(_VIEW.format(rows, which))
 
-    def query(self, sql: str, params: Sequence[Any] = (), tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+    def query(
+        self,
+        sql: str,
+        params: Sequence[Any] = (),
+        tables: Mapping[str, pa.Table] | None = None,
+        *,
+        deadline: float = math.inf,
+    ) -> pa.Table:
         """Run one read of ``observations``; ``tables`` are visible under their names too. Times are UTC instants.
 
-        ``observations`` are the rows as they are now; ``lake.observations`` all that were ever stored.
+        ``observations`` are the rows as they are now; ``lake.observations`` all that were ever stored. Raises
+        QueryTooLong when it is not done by ``deadline`` [s, of ``time.monotonic``], or needs more memory than there is.
         """
         try:
             cursor = self._idle.pop()
@@ -195,7 +205,8 @@ class Store:
         try:
             for name, table in (tables or {}).items():
                 cursor.register(name, table)
-            answer: pa.Table = cursor.execute(sql, list(params)).to_arrow_table()
+            with in_history(cursor, deadline):
+                answer: pa.Table = cursor.execute(sql, list(params)).to_arrow_table()
             for name in tables or ():
                 cursor.unregister(name)
         except BaseException:

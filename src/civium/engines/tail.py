@@ -42,12 +42,12 @@ class Tail:
         js: JetStreamContext,
         stream: str,
         after: int,
-        subject: str,
+        subjects: tuple[str, ...],
         *,
         headers_only: bool,
         api: str,
     ) -> None:
-        self._client, self._js, self._stream, self._subject = client, js, stream, subject
+        self._client, self._js, self._stream, self._subjects = client, js, stream, subjects
         self._headers_only, self._api = headers_only, api
         self.position = after
         self.shift = 0  # what is added to the stream's own sequences
@@ -125,7 +125,7 @@ class Tail:
             max_waiting=4,
             inactive_threshold=30.0,
             mem_storage=True,
-            filter_subject=self._subject or None,
+            filter_subjects=list(self._subjects) or None,
             headers_only=self._headers_only or None,
         )
         self._consumer = (await self._js.add_consumer(self._stream, config)).name

@@ -1,9 +1,10 @@
 """What every door demands of an observation before it is accepted, for whole columns at once."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from civium.core import MICROSECONDS, InputRefused, RowRefusal, to_datetime
 from civium.core.view import column
-from civium.engines.catalog import Catalog, StreamIndex
+from civium.engines.catalog import COMPLEX, JSON, Catalog, StreamIndex
+from civium.engines.catalog.components import Components
 from civium.engines.catalog.places import Places
 from civium.engines.catalog.streams import COUNT, NUMBER, TEXT, TRUTH
-from civium.engines.catalog.tables import DATASTREAMS
+from civium.engines.catalog.tables import COMPONENTS, DATASTREAMS
 from civium.sources.batch import Batch
 from civium.sources.units import to_si
 
@@ -31,6 +33,9 @@ class Known(Protocol):
     def places(self) -> Places: ...
 
     @property
+    def components(self) -> Components: ...
+
+    @property
     def features_gone(self) -> Set[int]: ...
 
     def next_id(self, table: str) -> int: ...
@@ -44,6 +49,7 @@ class Planned:
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     streams: StreamIndex
     places: Places
+    components: Components
     features_gone: Set[int]
 
     @classmethod
@@ -51,7 +57,8 @@ class Planned:
         """``rows`` by table, with their ids."""
         new = rows.get(DATASTREAMS.name, ())
         streams = catalog.streams.extended(new, catalog.defaults(DATASTREAMS.name)) if new else catalog.streams
-        return cls(catalog, rows, streams, catalog.places, catalog.features_gone)
+        components = catalog.components.extended(rows.get(COMPONENTS.name, ()))
+        return cls(catalog, rows, streams, catalog.places, components, catalog.features_gone)
 
     def next_id(self, table: str) -> int:
         """The lowest id that is free then."""
@@ -88,6 +95,10 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
     refuse(known & number & (has_text | (has_json & ~has_value)), "Datastream {stream} takes numbers")
     refuse(known & (kind == TEXT) & ~has_text & ~missing, "Datastream {stream} takes text")
     refuse(known & (kind == TRUTH) & ~has_json & ~missing, "Datastream {stream} takes true or false")
+    for row in np.flatnonzero(known & (kind == COMPLEX) & ~missing).tolist():
+        told, types = table.column("json")[row].as_py(), catalog.components.of(int(stream[row]))
+        if reason := _no_values(told, types, null=bool(index.nan_allowed[stream[row]])):
+            why.setdefault(row, f"MultiDatastream {stream[row]} {reason}")
     refuse(known & missing & ~index.nan_allowed[at], "Datastream {stream} does not allow a missing or NaN result")
     refuse(known & np.isinf(value), "an infinite result")
     with np.errstate(invalid="ignore"):
@@ -139,6 +150,29 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
         batch.keys[good] if batch.keys is not None else None,
         batch.units.take(pa.array(good)) if batch.units is not None else None,
     )
+
+
+_FITS: dict[int, Callable[[Any], bool]] = {
+    NUMBER: lambda value: type(value) in (int, float),
+    COUNT: lambda value: type(value) is int or (type(value) is float and value.is_integer()),
+    TEXT: lambda value: isinstance(value, str),
+    TRUTH: lambda value: isinstance(value, bool),
+    JSON: lambda value: True,
+}
+_NAMES = {NUMBER: "a number", COUNT: "a count", TEXT: "a text", TRUTH: "true or false"}
+
+
+def _no_values(told: str | None, types: Sequence[int], *, null: bool) -> str:
+    """Why a result (JSON) is not a list of values of these types, each perhaps ``null``; empty when it is."""
+    values = msgspec.json.decode(told) if told else None
+    if not isinstance(values, list) or len(values) != len(types):
+        return f"takes a list of {len(types)} values"
+    for place, (value, kind) in enumerate(zip(values, types, strict=True)):
+        if value is None and kind != JSON and not null:
+            return f"does not allow a missing value, as at {place}"
+        if value is not None and not _FITS[kind](value):
+            return f"takes {_NAMES[kind]} at {place} of its results"
+    return ""
 
 
 def _use_given_units(

@@ -89,7 +89,7 @@ class Lane:
         """Fill the index with the keys that the log still names; where others store too, go on with theirs."""
         subject = f"{self._subject}.*.keyed"
         until: int | None = None
-        tail = self._log.tail(self._stream, 0, subject=subject, headers_only=True)
+        tail = self._log.tail(self._stream, 0, subjects=(subject,), headers_only=True)
         while True:
             try:
                 if until is None:

@@ -23,6 +23,7 @@ from civium.sources.claims import claim
 from civium.sources.examine import examine
 from civium.sources.feeds.rows import DOOR, opened
 from civium.sources.intake import Intake
+from civium.sources.mqtt import stream_of
 from civium.sources.sensorthings.observations import decode_messages
 
 _DATASTREAM = re.compile(r"Datastreams\((\d{1,16})\)")
@@ -129,7 +130,8 @@ class Letters:
         if letter.door == DOOR:
             batch = opened(letter.data, self._catalog, letter.at or now)
         else:
-            batch = decode_messages([letter.data], [int(named[1]) if named else 0], letter.at or now)
+            stream = int(named[1]) if named else stream_of(letter.topic)
+            batch = decode_messages([letter.data], [stream], letter.at or now)
         batch = examine(batch, self._catalog, now, self._future_s)
         if batch.refused:
             raise CiviumError(batch.refused[0].why)

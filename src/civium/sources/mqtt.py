@@ -1,8 +1,8 @@
-"""The MQTT door: what devices publish with QoS 1 on ``v1.1/Datastreams(id)/Observations``.
+"""The MQTT door: what devices publish on ``v1.1/Datastreams(id)/Observations``, and what an operator makes.
 
-nats-server keeps each QoS 1 publish in its own durable stream before it acknowledges; this door takes them from there
-in order, so nothing acknowledged is lost. The log remembers the last one that was taken in, so nothing is taken twice.
-What fails validation goes to the dead-letter stream, with the reason.
+nats-server keeps each publish with QoS 1 or 2 in its own durable stream before it acknowledges; this door takes them
+from there in order, so nothing acknowledged is lost. The log remembers the last one that was taken in, so nothing is
+taken twice. What fails validation goes to the dead-letter stream, with the reason.
 """
 
 import asyncio
@@ -19,17 +19,21 @@ from civium.core.tasks import end
 from civium.engines.catalog import Catalog
 from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.log_letters import written
-from civium.engines.mailbox import MQTT_OBSERVATIONS, MQTT_STREAM
+from civium.engines.mailbox import MQTT_EARLIER, MQTT_IN, MQTT_STREAM
 from civium.engines.tail import Message
 from civium.sources.batch import Batch, build
 from civium.sources.claims import Claims, by_shard, claim, messages, without
 from civium.sources.examine import examine
 from civium.sources.intake import Intake
 from civium.sources.keys import MOST_NAMED
+from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
-_SUBJECT = re.compile(r"\$MQTT\.msgs\.v1//1\.Datastreams\((\d{1,16})\)\.Observations")
+_PREFIX = r"(?:\$MQTT\.msgs\.)?(?:civium-in|v1//1)\."
+_READING = re.compile(_PREFIX + r"(?:(?:Multi)?Datastreams\((\d{1,16})\)\.)?Observations")
+_CREATION = re.compile(_PREFIX + r"((?:[A-Za-z]+\(\d{1,16}\)\.)?(?!Observations)[A-Za-z]+)")
 _SOURCE = "mqtt"
+OPERATOR = "operator by MQTT"  # who makes entities: the servers let nobody else publish there
 _TAKEN, _TAKEN_FROM = "Civium-Mqtt-Taken", "Civium-Mqtt-Taken-From"
 _MOST_BYTES = 2 * 1024 * 1024  # that are taken together
 _MOST_KEPT = 1024 * 1024  # characters of a dead letter
@@ -50,11 +54,13 @@ class MqttDoor:
         catalog: Catalog,
         clock: Clock,
         future_s: float,
+        creator: Creator,
         *,
         by_arrival: bool,
     ) -> None:
         self._name, self._server, self._log, self._intake = name, server, log, intake
         self._catalog, self._clock, self._future_s = catalog, clock, future_s
+        self._creator = creator
         # A reading without a time is of the moment when its server stored it, unless a sandbox tells the time.
         self._by_arrival = by_arrival
         self.accepted = 0
@@ -64,6 +70,7 @@ class MqttDoor:
         self._marks: dict[int, int] = {}  # the same for one shard, as it was found at the start
         self._stored: dict[int, int] = {}  # sequence of our last message in the log, for each shard
         self._stream = ""  # which devices' stream that is
+        self._earlier = 0  # the last message that an earlier release kept and did not take
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
@@ -76,6 +83,8 @@ class MqttDoor:
         self._stream = await self._server.created(MQTT_STREAM)
         await self._find_place()
         await self._server.count_on(self._name, self._log, max(self._marks.values()))
+        earlier = await self._server.last_of(MQTT_STREAM, MQTT_EARLIER)
+        self._earlier = earlier.sequence if earlier else 0
         self._task = asyncio.create_task(self._run())
         self._forgetting = asyncio.create_task(self._keep_forgetting(self._taken))
 
@@ -112,7 +121,7 @@ class MqttDoor:
 
     async def reach(self) -> None:
         """Wait until everything that the server has acknowledged to a device by now is in the log."""
-        waiting = await self._server.last_of(MQTT_STREAM, MQTT_OBSERVATIONS)  # None: all was taken and let go
+        waiting = await self._server.last_of(MQTT_STREAM, MQTT_IN)  # None: all was taken and let go
         if waiting is not None and self._task is None:  # another process of the city takes them in, and lets them go
             deadline = asyncio.get_running_loop().time() + _PATIENCE_S
             while await self._server.keeps(MQTT_STREAM, waiting.sequence):
@@ -126,7 +135,7 @@ class MqttDoor:
     async def _run(self) -> None:
         await self._intake.remembers()
         while True:
-            tail = self._server.tail(MQTT_STREAM, self._taken, subject=MQTT_OBSERVATIONS)
+            tail = self._server.tail(MQTT_STREAM, self._taken, subjects=(MQTT_IN, MQTT_EARLIER))
             try:
                 while True:
                     for part in _parts(await tail.fetch(MOST_NAMED, 5.0)):
@@ -171,19 +180,37 @@ class MqttDoor:
                 with suppress(LogUnavailable):
                     await self._log.keep_mark(self._kept, taken)
                     await self._server.forget_mqtt(taken)
+                    if 0 < self._earlier <= taken:
+                        await self._server.purge_before(MQTT_STREAM, self._earlier + 1, MQTT_EARLIER)
+                        self._earlier = 0
                     forgotten = taken
 
     async def _move(self, mail: list[Message]) -> None:
+        if path := path_of(mail[0].subject):
+            return await self._create(mail[0], path)
         batch = await asyncio.to_thread(self._decode, mail)
         if batch is None:
             for message in mail:
                 await self._move([message])
-            return
+            return None
         batch = await self._take(mail, batch)  # every step bears a key: what was done already is not done again
         self.accepted += batch.table.num_rows
         self.refused += len(batch.refused)
+        return await self._moved_to(mail[-1].sequence)
+
+    async def _create(self, message: Message, path: str) -> None:
+        """Make the entity of a message; it stands alone among what is taken together."""
+        try:
+            await self._creator.create(path, message.data, OPERATOR, self._key(message.sequence))
+            self.accepted += 1
+        except (InputRefused, ValueError, TypeError, KeyError, RecursionError) as error:  # it must not stop the others
+            await self._bury(message, str(error) or type(error).__name__)
+            self.refused += 1
+        await self._moved_to(message.sequence)
+
+    async def _moved_to(self, sequence: int) -> None:
         async with self._moved:
-            self._taken = mail[-1].sequence
+            self._taken = sequence
             self._moved.notify_all()
 
     async def _take(self, mail: list[Message], batch: Batch) -> Batch:
@@ -223,8 +250,7 @@ class MqttDoor:
 
     def _decode(self, mail: list[Message]) -> Batch | None:
         """All messages as one batch; its row numbers are positions in ``mail``. None: they must be decoded singly."""
-        named = [_SUBJECT.fullmatch(message.subject) for message in mail]
-        streams = [int(match[1]) if match else 0 for match in named]  # no stream has the id 0
+        streams = [stream_of(message.subject) for message in mail]
         now, bodies = self._clock.now(), [message.data for message in mail]
         try:
             came = np.array([message.stored for message in mail], np.int64) if self._by_arrival else np.int64(now)
@@ -236,21 +262,44 @@ class MqttDoor:
             return None
 
     async def _bury(self, message: Message, why: str) -> None:
-        letter = written(_SOURCE, message.subject, why, message.data[:_MOST_KEPT], self._clock.now())
-        await self._log.publish("DEAD", letter, subject=_SOURCE, key=self._key(message.sequence))
+        key = self._key(message.sequence)
+        await bury(self._log, message.subject, why, message.data, self._clock.now(), key)
 
     def _key(self, sequence: int) -> str:
         return f"{self._name}/{self._stream}/{sequence}"
 
 
+async def bury(log: Log, topic: str, why: str, body: bytes, now: int, key: str = "") -> None:
+    """Keep what was refused, with the reason; ``now`` [us since epoch]."""
+    await log.publish("DEAD", written(_SOURCE, topic, why, body[:_MOST_KEPT], now), subject=_SOURCE, key=key)
+
+
+def stream_of(subject: str) -> int | None:
+    """The Datastream that a subject names; None where the Observation must name it, 0 (which none is) where it is no
+    subject of Observations."""
+    match = _READING.fullmatch(subject)
+    return 0 if match is None else int(match[1]) if match[1] else None
+
+
+def path_of(subject: str) -> str:
+    """The path at which a subject makes an entity, such as ``Things(1)/Datastreams``; empty where it makes none."""
+    match = _CREATION.fullmatch(subject)
+    return match[1].replace(").", ")/") if match else ""
+
+
 def _parts(mail: list[Message]) -> Iterator[list[Message]]:
-    """In lots that fit a log message each, even if JSON that is written again is five times as long."""
+    """In lots that fit a log message each, even if JSON that is written again is five times as long; what makes an
+    entity stands alone."""
     lot: list[Message] = []
     size = 0
     for message in mail:
-        if lot and size + len(message.data) > _MOST_BYTES:
+        alone = bool(path_of(message.subject))
+        if lot and (alone or size + len(message.data) > _MOST_BYTES):
             yield lot
             lot, size = [], 0
+        if alone:
+            yield [message]
+            continue
         lot.append(message)
         size += len(message.data)
     if lot:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 from civium.sources.mqtt import MqttDoor
+from civium.sources.mqtt_unconfirmed import Unconfirmed
 
 
 class MqttDoors:
-    """Several doors as one."""
+    """Several doors as one: for what the server confirms, and for what it does not."""
 
-    def __init__(self, doors: Sequence[MqttDoor]) -> None:
-        self._doors = doors
+    def __init__(self, doors: Sequence[MqttDoor], unconfirmed: Unconfirmed) -> None:
+        self._doors, self._unconfirmed = doors, unconfirmed
 
     @property
     def accepted(self) -> int:
@@ -31,10 +32,11 @@ class MqttDoors:
         """Go on where the log says that each stopped."""
         for door in self._doors:
             await door.start()
+        await self._unconfirmed.start()
 
     async def stop(self) -> None:
         """End them; what was not taken waits for the next start."""
-        await asyncio.gather(*(door.stop() for door in self._doors))
+        await asyncio.gather(self._unconfirmed.stop(), *(door.stop() for door in self._doors))
 
     async def reach(self) -> None:
         """Wait until everything that was acknowledged to a device by now is in the log."""

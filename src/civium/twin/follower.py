@@ -39,7 +39,7 @@ FROM observations WHERE {} GROUP BY stream
 _AMENDED = "SELECT DISTINCT unnest([was_stream, stream]) AS stream FROM lake.corrections WHERE {}"
 _COUNT = "SELECT count(*) AS n FROM observations"
 _SOON_S = 0.1
-Watcher = Callable[[pa.Table], Awaitable[None]]
+Watcher = Callable[[pa.Table, pa.Table], Awaitable[None]]
 
 
 class Follower:
@@ -54,7 +54,7 @@ class Follower:
         self._tasks: list[asyncio.Task[None]] = []
 
     def watch(self, watcher: Watcher) -> None:
-        """Call ``watcher`` with the rows of each commit."""
+        """Call ``watcher`` with the rows and the corrections of each commit."""
         self._watchers.append(watcher)
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class Follower:
             await self.count()
         await self.seen.move(shard, until)
         for watcher in self._watchers:
-            await watcher(rows)
+            await watcher(rows, corrected)
 
     def _fold(self, rows: pa.Table) -> None:
         with self.census.changing:

@@ -3,6 +3,7 @@
 import asyncio
 from enum import Enum
 
+import pyarrow as pa
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from civium.core.view import column
 from civium.engines.catalog import Catalog
 from civium.sources.changes import Edits
 from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_update
+from civium.sources.sensorthings.json_patch import MEDIA_TYPE
 from civium.sources.sensorthings.model import OBSERVATIONS
 from civium.sources.sensorthings.read import Library, read
 from civium.web import reading
@@ -30,7 +32,10 @@ def mount(app: FastAPI) -> None:
 
 
 async def patch(request: Request) -> Response:
-    """Change what the body names of an entity; links by `{"@iot.id": ...}`. Answers the entity."""
+    """Change what the body names of an entity; links by `{"@iot.id": ...}`. Answers the entity.
+
+    A body of `application/json-patch+json` is a list of operations (RFC 6902).
+    """
     return await _update(request, replace=False)
 
 
@@ -46,16 +51,16 @@ async def delete(request: Request) -> Response:
     city, path = city_of(request), path_of(request)
     async with city.amending:
         await city.read_barrier()
-        planned = await asyncio.to_thread(plan_delete, path, _library(city, request))
+        planned = await asyncio.to_thread(plan_delete, path, library(city, request))
         while planned.corrections.num_rows:
             await _correct(city, planned)
             if planned.entity.table is OBSERVATIONS:
                 return Response(status_code=200)
             await city.read_barrier()  # of a feature some may have come meanwhile
-            planned = await asyncio.to_thread(plan_delete, path, _library(city, request))
+            planned = await asyncio.to_thread(plan_delete, path, library(city, request))
 
         def build(_: Catalog) -> Edits:
-            return plan_delete(path, _library(city, request)).edits
+            return plan_delete(path, library(city, request)).edits
 
         await city.changes.make(build, who=caller_of(request).signed(), why=f"DELETE {path[:100]}")
     return Response(status_code=200)
@@ -66,10 +71,12 @@ async def _update(request: Request, replace: bool) -> Response:
         return await reading.refuse_method(request)
     city, path, body = city_of(request), path_of(request), await body_of(request)
     ahead = city.settings.doors.future_s
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    json_patch = request.method == "PATCH" and kind == MEDIA_TYPE
     planned: list[Amendment] = []
 
     def plan() -> Amendment:
-        return plan_update(path, body, _library(city, request), replace, ahead)
+        return plan_update(path, body, library(city, request), replace, ahead, json_patch=json_patch)
 
     def build(_: Catalog) -> Edits:
         planned[:] = [plan()]
@@ -91,15 +98,21 @@ async def _update(request: Request, replace: bool) -> Response:
 
 async def _correct(city: City, amended: Amendment) -> None:
     """Store corrections; a day whose raw rows have gone takes none."""
-    table = amended.corrections
-    instants = column(table, "time").astype("int64")
-    if not column(table, "gone").all():
-        gone = await asyncio.to_thread(city.store.days_without_raw, int(instants.min()), int(instants.max()))
-        if gone:
-            why = f"the readings of {gone[0]} have passed their retention: no Observation can be moved there"
-            raise InputRefused(why, status=409)
-    await city.intake.correct(table)
+    await check_days(city, amended.corrections)
+    await city.intake.correct(amended.corrections)
 
 
-def _library(city: City, request: Request) -> Library:
+async def check_days(city: City, corrections: pa.Table) -> None:
+    """Refuse (409) corrections that put an Observation into a day whose raw rows have gone."""
+    if not corrections.num_rows or column(corrections, "gone").all():
+        return
+    instants = column(corrections, "time").astype("int64")
+    gone = await asyncio.to_thread(city.store.days_without_raw, int(instants.min()), int(instants.max()))
+    if gone:
+        why = f"the readings of {gone[0]} have passed their retention: no Observation can be moved there"
+        raise InputRefused(why, status=409)
+
+
+def library(city: City, request: Request) -> Library:
+    """What a change is planned from."""
     return Library(city.catalog, city.store, root_of(request), city.clock.now())

@@ -17,7 +17,7 @@ from civium.sources.sensorthings.observations import InlineEntity, decode_readin
 from civium.web.doors import key_of, most_bytes, put_off, refusal
 
 ROOT = "/v1.1"
-_PATH = re.compile(rb"/v1\.1/(?:Datastreams\(([0-9]{1,18})\)/)?Observations")
+_PATH = re.compile(rb"/v1\.1/(?:(?:Multi)?Datastreams\(([0-9]{1,18})\)/)?Observations")
 LONGEST = 8_192  # byte; many of these go into one log message
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from civium.city import City
 from civium.core import InputRefused
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
@@ -19,7 +20,9 @@ from civium.web.doors import answer, city_of
 from civium.web.posts import ROOT, root_of
 
 _LAST = re.compile(r"([^/()]*)(\(.*\))?")
+_ANSWER_S = 5.0  # what takes longer to read is refused
 _SENT = 65_536  # byte, at least, in one piece
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - a door on every address of the machine
 _READ = ("GET", "HEAD", "OPTIONS")
 _POSTED = ("", "CreateObservations", "$batch")
 _TO_ONE = {link.name for entity in ENTITIES for link in entity.links if not link.many}
@@ -96,12 +99,22 @@ async def get(request: Request) -> Response:
     query = request.scope["query_string"].decode("latin-1")
     moment = LiveMoment(city.follower.live, city.follower.census) if city.roles & {"turn", "web"} else None
     path, base, record = path_of(request), root_of(request), city.ledger.projection.engine
-    found = await asyncio.to_thread(read, path, query, city.catalog, city.store, base, city.clock.now(), moment, record)
+    arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment, record)
+    found = await asyncio.to_thread(read, *arguments, _ANSWER_S, _brokers(request, city))
     if found is None:
         return Response(status_code=204)
     if isinstance(found, Streamed):
         return StreamingResponse(_sent(found.pieces), media_type=found.media_type)
     return PlainTextResponse(found) if isinstance(found, str) else answer(found)
+
+
+def _brokers(request: Request, city: City) -> list[str]:
+    """Where devices and subscribers connect by MQTT."""
+    doors = [("mqtt", city.public.mqtt.host, city.public.mqtt.port, "")]
+    if city.public.server is not None:
+        doors.append(("ws", *city.public.server.websocket, "/mqtt"))
+    here = request.url.hostname or "127.0.0.1"
+    return [f"{scheme}://{here if host in _ANY else host}:{port}{path}" for scheme, host, port, path in doors]
 
 
 async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

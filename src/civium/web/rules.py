@@ -46,6 +46,7 @@ def meets(caller: Caller, need: Need) -> bool:
 _ANYWHERE = "/v1.1/{path:path}"
 _ENTITIES = (
     *("Things", "Locations", "HistoricalLocations", "Datastreams", "Sensors", "ObservedProperties", "Observations"),
+    "MultiDatastreams",
     *("FeaturesOfInterest", "TaskingCapabilities", "Actuators", "Tasks"),
 )
 _OF_ANYONE = (
@@ -75,6 +76,7 @@ _OF_ANYONE = (
 )
 _OF_WRITERS = (
     *("POST /v1.1/CreateObservations", "POST /v1.1/Observations", "POST /v1.1/Datastreams({stream:int})/Observations"),
+    "POST /v1.1/MultiDatastreams({stream:int})/Observations",
     *(f"{method} {_ANYWHERE}" for method in ("POST", "PATCH", "PUT", "DELETE")),
     *("POST /bulk/observations", "POST /api/register", "POST /clock"),
 )

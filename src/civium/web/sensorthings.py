@@ -14,14 +14,11 @@ from starlette.responses import Response
 
 from civium.city import City
 from civium.core import InputRefused
-from civium.engines.catalog import Catalog
 from civium.sources.batch import Batch
-from civium.sources.changes import Edits
-from civium.sources.examine import Planned, examine
 from civium.sources.intake import Receipt
 from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
 from civium.sources.sensorthings.read import read
-from civium.sources.sensorthings.write import Creation, plan_create
+from civium.sources.sensorthings.write import Creation
 from civium.web import amending, batches, reading, tasking
 from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of
 from civium.web.posts import ROOT, root_of
@@ -36,6 +33,7 @@ def mount(app: FastAPI) -> None:
     app.post(f"{ROOT}/CreateObservations", tags=tags, status_code=201)(create_observations)
     app.post(f"{ROOT}/Observations", tags=tags, status_code=201)(post_observation)
     app.post(ROOT + "/Datastreams({stream:int})/Observations", tags=tags, status_code=201)(post_to_stream)
+    app.post(ROOT + "/MultiDatastreams({stream:int})/Observations", tags=tags, status_code=201)(post_to_stream)
     batches.mount(app)
     tasking.mount(app)
     app.post(ROOT + "/{path:path}", tags=tags, status_code=201)(create)
@@ -140,20 +138,7 @@ async def _again(request: Request, made: str) -> Response:
 
 async def _make(request: Request, path: str, body: bytes) -> Response:
     city = city_of(request)
-    planned: list[Creation] = []
-
-    def build(catalog: Catalog) -> Edits:
-        now = city.clock.now()
-        planned[:] = [plan_create(path, body, catalog, now)]
-        if planned[0].observations is not None:  # before anything is made of what they hang on
-            known = Planned.of(catalog, planned[0].rows)
-            examined = examine(planned[0].observations, known, now, city.settings.doors.future_s)
-            if examined.refused:
-                raise InputRefused("nothing was created", examined.refused)
-        return planned[0].edits
-
-    await city.changes.make(build, who=caller_of(request).signed(), why=f"POST {path[:100]}")
-    creation = planned[0]
+    creation = await city.creator.make(path, body, caller_of(request).signed())
     if creation.id is None:
         assert creation.observations is not None
         return await _store(request, creation.observations, body)

@@ -30,7 +30,7 @@ ORDER BY o.time, w.thing, o.id LIMIT ?
 """
 
 
-_GROUPS = ("writer", "turn", "outbox", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
+_GROUPS = ("writer", "turn", "outbox", "announcer", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
 
 
 async def city_state(city: City) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def sources_of(city: City) -> dict[str, Attended]:
 def troubles_of(city: City) -> dict[str, str]:
     """What does not go well in this process."""
     writers = {f"writer {shard}": str(why) for shard, why in city.stored.failure.items()}
-    others = {"outbox": city.outbox.trouble, "mqtt": city.mqtt.trouble}
+    others = {"outbox": city.outbox.trouble, "mqtt": city.mqtt.trouble, "announcer": city.announcer.trouble}
     return {**city.troubles, **writers, **{name: trouble for name, trouble in others.items() if trouble}}
 
 

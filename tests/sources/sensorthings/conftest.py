@@ -1,5 +1,6 @@
 """A city of two lamps and a gate: a catalogue in each kind of database, a lake in memory, filled by the real paths."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from civium.core.view import INSTANT
 from civium.engines.catalog import Catalog, Change
+from civium.engines.deadline import in_history
 from civium.sources.batch import Batch
 from civium.sources.examine import examine
 from civium.sources.instants import read_instant
@@ -35,11 +37,19 @@ class Lake:
         self.queries = 0
         self.rows = 0
 
-    def query(self, sql: str, params: Sequence[Any] = (), tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+    def query(
+        self,
+        sql: str,
+        params: Sequence[Any] = (),
+        tables: Mapping[str, pa.Table] | None = None,
+        *,
+        deadline: float = math.inf,
+    ) -> pa.Table:
         self.queries += 1
         for name, table in (tables or {}).items():
             self.connection.register(name, table)
-        return self.connection.execute(sql, list(params)).to_arrow_table()
+        with in_history(self.connection, deadline):
+            return self.connection.execute(sql, list(params)).to_arrow_table()
 
     def append(self, table: pa.Table) -> np.ndarray:
         ids = np.arange(self.rows + 1, self.rows + 1 + table.num_rows)

@@ -11,11 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from civium.core import InputRefused
+from civium.sources.sensorthings.amend import plan_update
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS
 from civium.sources.sensorthings.geometry import FUNCTIONS as OF_GEOMETRY
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
 from civium.sources.sensorthings.observations import decode_data_array
+from civium.sources.sensorthings.place import resolve
+from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.topics import wanted
 from civium.sources.sensorthings.write import plan_create
 from tests.sources.sensorthings.conftest import City, build
 
@@ -155,3 +159,40 @@ def test_bodies(city: City, path: str, body: Any) -> None:
     sent = msgspec.json.encode(body)
     assert status_of(lambda: plan_create(path, sent, city.catalog, city.now)) in (200, 400, 404, 409, 413)
     assert status_of(lambda: decode_data_array(sent, city.now)) in (200, 400, 413)
+
+
+OPERATIONS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "paint"]),
+            "path": st.sampled_from(["", "/", "/name", "/properties/a", "/properties/-", "/Thing", "/@iot.id", "x"]),
+            "from": st.sampled_from(["", "/properties", "/name", "/nothing"]),
+            "value": JSON,
+        },
+    )
+    | JSON,
+    max_size=4,
+)
+
+
+@OPTIONS
+@given(st.sampled_from(["Things(1)", "Datastreams(1)", "Observations(1)", "Locations(1)"]), OPERATIONS | JSON)
+def test_json_patches(city: City, path: str, operations: Any) -> None:
+    sent = msgspec.json.encode(operations)
+    library = Library(city.catalog, city.lake, "", city.now)
+
+    def act() -> None:
+        plan_update(path, sent, library, False, 60.0, json_patch=True)
+
+    assert status_of(act) in (200, 400, 404, 409, 413)
+
+
+@OPTIONS
+@given(
+    st.text(max_size=40)
+    | st.tuples(PATHS, st.sampled_from(["", "?$select=name", "?$top=1", "?", ".*", ".>"])).map("".join)
+)
+def test_topics(city: City, subject: str) -> None:
+    with Library(city.catalog, city.lake, "", city.now).opened() as writer:
+        wanted([subject.replace("/", ".")], lambda path: resolve(path.split("/"), writer.source))

@@ -23,9 +23,12 @@ def where(text: str) -> str:
 
 def test_the_root_lists_the_sets_of_both_parts(city: Any) -> None:
     root = city.get("")
-    assert len(root["value"]) == 11
+    assert len(root["value"]) == 12
     assert {"name": "ObservedProperties", "url": f"{BASE}/ObservedProperties"} in root["value"]
-    assert root["serverSettings"]["conformance"]
+    conformance = root["serverSettings"]["conformance"]
+    assert len(set(conformance)) == len(conformance)
+    [heard] = [one for one in conformance if one.endswith("receive-updates-via-mqtt/receive-updates")]
+    assert root["serverSettings"][heard] == {"endpoints": []}
 
 
 def test_an_entity_comes_back_as_it_was_given(city: Any) -> None:
@@ -36,6 +39,7 @@ def test_an_entity_comes_back_as_it_was_given(city: Any) -> None:
         "description": "the lamp one",
         "properties": {"kind": "lamp", "key": "lamp/1", "height": 4.5},
         "Datastreams@iot.navigationLink": f"{BASE}/Things(1)/Datastreams",
+        "MultiDatastreams@iot.navigationLink": f"{BASE}/Things(1)/MultiDatastreams",
         "Locations@iot.navigationLink": f"{BASE}/Things(1)/Locations",
         "HistoricalLocations@iot.navigationLink": f"{BASE}/Things(1)/HistoricalLocations",
         "TaskingCapabilities@iot.navigationLink": f"{BASE}/Things(1)/TaskingCapabilities",

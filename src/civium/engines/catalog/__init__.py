@@ -3,9 +3,10 @@
 from civium.engines.catalog.catalog import STREAMS_OF, Catalog, Settings
 from civium.engines.catalog.change import Change
 from civium.engines.catalog.database import CatalogUnavailable
-from civium.engines.catalog.streams import COUNT, JSON, NUMBER, TEXT, TRUTH, StreamIndex
+from civium.engines.catalog.streams import COMPLEX, COUNT, JSON, NUMBER, TEXT, TRUTH, StreamIndex
 
 __all__ = [
+    "COMPLEX",
     "COUNT",
     "JSON",
     "NUMBER",

@@ -38,18 +38,19 @@ from civium.core import EngineUnsuitable
 from civium.core.view import ACTUATORS as ACTUATORS_SCHEMA
 from civium.core.view import THINGS as THINGS_SCHEMA
 from civium.engines.age import DataOlder
-from civium.engines.catalog import migrations, references, versions
+from civium.engines.catalog import components, migrations, references, versions
 from civium.engines.catalog.change import Change
 from civium.engines.catalog.database import CatalogUnavailable, Database
-from civium.engines.catalog.dialects import among_texts
+from civium.engines.catalog.dialects import among_ids, among_texts
 from civium.engines.catalog.kinds import Kinds
 from civium.engines.catalog.places import Places
 from civium.engines.catalog.postgresql import PostgreSql
 from civium.engines.catalog.sqlite import Sqlite
-from civium.engines.catalog.streams import StreamIndex
+from civium.engines.catalog.streams import COMPLEX, COMPLEX_TYPE, StreamIndex
 from civium.engines.catalog.tables import (
     ACTUATORS,
     APPLIED,
+    COMPONENTS,
     DATASTREAMS,
     FEATURES,
     LOCATIONS,
@@ -114,6 +115,7 @@ class Catalog:
             self.streams.load(connection, self._database)
             self.kinds.load(connection, self._database)
             self.places.load(connection)
+            self.components = components.load(connection)
         self._changed = dict.fromkeys(self._columns, self.applied())  # table -> seq of its last change, at most
 
     @classmethod
@@ -216,6 +218,7 @@ class Catalog:
         self.streams.change(changed.get(DATASTREAMS.name, []))
         self.streams.remove([row["id"] for row in gone.get(DATASTREAMS.name, ())])
         self._settle(change)
+        self._settle_components(change)
         self._applied[STREAM] = seq
         return True
 
@@ -227,6 +230,17 @@ class Catalog:
         if moved or altered:
             with self.engine.connect() as connection:
                 self.places.load(connection, [*moved, *self.places.concern(connection, altered)])
+
+    def _settle_components(self, change: Change) -> None:
+        """Know the components of the MultiDatastreams that a change made or altered."""
+        name = COMPONENTS.name
+        altered = [row["id"] for row in (*change.updates.get(name, ()), *change.deletes.get(name, ()))]
+        streams = {row["datastream"] for row in change.rows.get(name, ())}
+        if altered:
+            streams |= {row["datastream"] for row in self.last(name, altered).values()}
+        if streams:
+            with self.engine.connect() as connection:
+                self.components = components.reload(connection, self.components, streams)
 
     def _stored(self, connection: Connection) -> int:
         """The last sequence in the database; it cannot move until the transaction ends."""
@@ -261,6 +275,13 @@ class Catalog:
             query = select(*columns).where(among_texts(columns.key, "keys"))
             return {row["key"]: dict(row) for row in connection.execute(query, {"keys": _listed(keys)}).mappings()}
 
+    def stays_of(self, things: Sequence[int]) -> list[dict[str, Any]]:
+        """Where some things are, as keys of ``thing_locations``."""
+        table = THING_LOCATIONS
+        query = select(table.c.thing, table.c.time, table.c.location).where(among_ids(table.c.thing, things))
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     def last(self, table: str, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Rows by their id, those that were taken away as they were last: see ``versions.last``."""
         with self.engine.connect() as connection:
@@ -274,7 +295,7 @@ class Catalog:
             found = (
                 select(streams.c.id, streams.c.thing, properties.c.name, streams.c.si_unit)
                 .join(properties, properties.c.id == streams.c.property)
-                .where(properties.c.name == property)
+                .where(properties.c.name == property, streams.c.observation_type != COMPLEX_TYPE)
                 .order_by(streams.c.id)
             )
             if not kind:
@@ -288,7 +309,9 @@ class Catalog:
     def groups(self) -> pa.Table:
         """Observed property (id) and kind of thing of every stream: ``stream, property, kind``, sorted by stream."""
         index = self.streams
-        streams = np.flatnonzero(index.exists)  # before their things are read, so that all of those are there
+        streams = np.flatnonzero(
+            index.exists & (index.value_type != COMPLEX)
+        )  # before their things are read, so that all of those are there
         things, properties = index.thing[streams], index.property[streams]
         with self.engine.connect() as connection:
             rows = connection.execute(select(THINGS.c.id, THINGS.c.kind)).all()

@@ -12,14 +12,19 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.tables import METADATA, PAST
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+# What goes although it does not refer to what it goes with itself: through which table, by which columns, whose rows.
+_UPWARDS = {
+    "locations": ("historical_location_locations", "location", "historical_location", "historical_locations"),
+    "observed_properties": ("components", "property", "datastream", "datastreams"),
+}
 _AT_ONCE = 10_000  # ids in one statement
 
 
 def cascade(connection: Connection, table: Table, ids: Iterable[int]) -> dict[str, list[dict[str, Any]]]:
     """The rows that go when rows of a table go, they themselves included: keys by table.
 
-    Whatever refers to them goes with them; with a Location also the HistoricalLocations that name it (OGC 18-088,
-    table 25).
+    Whatever refers to them goes with them; with a Location also the HistoricalLocations that name it, and with an
+    ObservedProperty the MultiDatastreams of which it is one (OGC 18-088, table 25).
     """
     gone: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
     pending: list[tuple[Table, list[int]]] = [(table, sorted(set(ids)))]
@@ -37,15 +42,15 @@ def cascade(connection: Connection, table: Table, ids: Iterable[int]) -> dict[st
                     fresh += [int(row[0])] if "id" in child.c else []
             if fresh:
                 pending.append((child, fresh))
-        if parent.name == "locations":
-            links = METADATA.tables["historical_location_locations"]
-            named = [row[0] for row in _rows(connection, [links.c.historical_location], links.c.location, some)]
-            histories = METADATA.tables["historical_locations"]
-            found = gone.setdefault(histories.name, {})
+        if parent.name in _UPWARDS:
+            between, mine, theirs, owner = _UPWARDS[parent.name]
+            links, owners = METADATA.tables[between], METADATA.tables[owner]
+            named = [row[0] for row in _rows(connection, [links.c[theirs]], links.c[mine], some)]
+            found = gone.setdefault(owners.name, {})
             fresh = sorted({one for one in named if (one,) not in found})
             found.update({(one,): {"id": one} for one in fresh})
             if fresh:
-                pending.append((histories, fresh))
+                pending.append((owners, fresh))
     return {name: list(rows.values()) for name, rows in gone.items() if rows}
 
 

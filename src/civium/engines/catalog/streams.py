@@ -11,7 +11,7 @@ from civium.core import Access
 from civium.engines.catalog.database import Database
 from civium.engines.catalog.tables import DATASTREAMS, PAST
 
-NUMBER, TEXT, JSON, COUNT, TRUTH = range(5)
+NUMBER, TEXT, JSON, COUNT, TRUTH, COMPLEX = range(6)
 _O_AND_M = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_"
 # SensorThings 1.1, table 12; any other type may hold any JSON.
 VALUE_TYPES: dict[str, int] = {
@@ -21,6 +21,9 @@ VALUE_TYPES: dict[str, int] = {
     _O_AND_M + "CountObservation": COUNT,
     _O_AND_M + "TruthObservation": TRUTH,
 }
+# Of a MultiDatastream: a list of as many values as it has components, each of one of the types above.
+COMPLEX_TYPE = _O_AND_M + "ComplexObservation"
+_TYPES = {**VALUE_TYPES, COMPLEX_TYPE: COMPLEX}
 ACCESS: dict[str, int] = {str(access): code for code, access in enumerate(Access)}
 
 # column of the table -> dtype here, and how its words become codes
@@ -28,7 +31,7 @@ _COLUMNS: dict[str, tuple[type[np.generic], Mapping[str, int] | None]] = {
     "factor": (np.float64, None),
     "offset": (np.float64, None),
     "nan_allowed": (np.bool_, None),
-    "observation_type": (np.uint8, VALUE_TYPES),
+    "observation_type": (np.uint8, _TYPES),
     "thing": (np.int64, None),
     "property": (np.int64, None),
     "sensor": (np.int64, None),
@@ -50,7 +53,7 @@ class StreamIndex:
     factor: NDArray[np.float64]  # value in SI = given * factor + offset
     offset: NDArray[np.float64]
     nan_allowed: NDArray[np.bool_]
-    value_type: NDArray[np.uint8]  # NUMBER, TEXT, JSON, COUNT or TRUTH
+    value_type: NDArray[np.uint8]  # NUMBER, TEXT, JSON, COUNT, TRUTH or COMPLEX
     thing: NDArray[np.int64]
     property: NDArray[np.int64]  # id of the observed property
     sensor: NDArray[np.int64]

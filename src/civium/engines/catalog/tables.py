@@ -180,6 +180,23 @@ DATASTREAMS = Table(
     Index(None, "property"),
 )
 
+# Of a MultiDatastream, which is a row of ``datastreams`` with a complex result: what each value of its results is.
+COMPONENTS = Table(
+    "components",
+    METADATA,
+    _id(),
+    _to("datastream", "datastreams"),
+    Column("position", Integer, nullable=False),  # from 0
+    _to("property", "observed_properties"),
+    _words("observation_type"),
+    Column("unit_name", Words),
+    Column("unit_symbol", Words),
+    Column("unit_definition", Words),
+    _seq(),
+    Index(None, "datastream"),
+    Index(None, "property"),
+)
+
 FEATURES = Table(
     "features",
     METADATA,

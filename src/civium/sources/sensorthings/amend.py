@@ -14,20 +14,23 @@ from sqlalchemy import select
 
 from civium.core import InputRefused
 from civium.core.observations import CORRECTION
-from civium.engines.catalog import COUNT, NUMBER, references
+from civium.engines.catalog import COMPLEX, COUNT, NUMBER, references
 from civium.engines.catalog.streams import VALUE_TYPES
-from civium.engines.catalog.tables import HISTORICAL_LOCATION_LOCATIONS, LOCATIONS, THING_LOCATIONS
+from civium.engines.catalog.tables import COMPONENTS, HISTORICAL_LOCATION_LOCATIONS, LOCATIONS, THING_LOCATIONS
 from civium.sources.batch import NOTHING_STORED
 from civium.sources.changes import Edits
 from civium.sources.examine import examine
+from civium.sources.sensorthings import multi
 from civium.sources.sensorthings.body import decode_body
 from civium.sources.sensorthings.entities import Writer
+from civium.sources.sensorthings.json_patch import patched
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, Entity, Link, target
 from civium.sources.sensorthings.moment import ObservationReader, Row
 from civium.sources.sensorthings.observations import decode_messages
 from civium.sources.sensorthings.place import resolve
 from civium.sources.sensorthings.read import Library
-from civium.sources.sensorthings.write import Plan, terms
+from civium.sources.sensorthings.values import terms
+from civium.sources.sensorthings.write import Plan
 
 _OBSERVATION = BY_NAME["Observation"]
 _MOST_TOMBSTONES = 200_000  # of one request: each is a row of the log
@@ -56,29 +59,50 @@ class Amendment:
     corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
 
 
-def plan_update(path: str, body: bytes, library: Library, replace: bool, future_s: float) -> Amendment:
-    """Plan a PATCH, or with ``replace`` a PUT, of the entity at ``path`` with ``body`` (JSON).
+def plan_update(
+    path: str, body: bytes, library: Library, replace: bool, future_s: float, *, json_patch: bool = False
+) -> Amendment:
+    """Plan a PATCH, or with ``replace`` a PUT, of the entity at ``path`` with ``body``: JSON, or a JSON Patch.
 
     ``future_s`` [s] is how far a resultTime may lie ahead. Raises ``InputRefused``: 400 with the place in the body and
     why, 404 for a path that leads to no entity, 409 for what existing Observations do not allow.
     """
     content = decode_body(body)
     with library.opened() as writer:
-        entity, row = _found(path, writer)
-        if not isinstance(content, dict):
-            raise InputRefused(f"{entity.name} must be an object")
-        named = content.pop("@iot.id", row["id"])
-        if named != row["id"] or type(named) is not int:
-            raise InputRefused(f"@iot.id is {named!r}, but the address is that of {entity.name} {row['id']}")
-        content.pop("@iot.selfLink", None)
         plan = Plan(library.catalog, library.now)
-        plan.check_names(entity, content, entity.name)
-        if entity.table is OBSERVATIONS:
-            amended = _observation(row, content, replace, writer, library, plan, future_s)
-            return Amendment(entity, row["id"], Edits(), amended)
-        _Update(plan, writer, entity, row, content, replace).go()
+        entity, row, amended = update_into(
+            plan, writer, path, content, library, replace, future_s, json_patch=json_patch
+        )
         plan.check_keys()
-        return Amendment(entity, row["id"], plan.edits)
+        return Amendment(entity, row["id"], plan.edits, amended)
+
+
+def update_into(
+    plan: Plan,
+    writer: Writer,
+    path: str,
+    content: Any,
+    library: Library,
+    replace: bool,
+    future_s: float,
+    *,
+    json_patch: bool = False,
+) -> tuple[Entity, Row, pa.Table]:
+    """Put an update into a plan, as ``plan_update`` does; the entity, its row, and corrections of it."""
+    entity, row = _found(path, writer)
+    if json_patch:
+        content = patched(writer, entity, row, content)
+    if not isinstance(content, dict):
+        raise InputRefused(f"{entity.name} must be an object")
+    named = content.pop("@iot.id", row["id"])
+    if named != row["id"] or type(named) is not int:
+        raise InputRefused(f"@iot.id is {named!r}, but the address is that of {entity.name} {row['id']}")
+    content.pop("@iot.selfLink", None)
+    plan.check_names(entity, content, entity.name)
+    if entity.table is OBSERVATIONS:
+        return entity, row, _observation(row, content, replace, writer, library, plan, future_s)
+    _Update(plan, writer, entity, row, content, replace).go()
+    return entity, row, CORRECTION.empty_table()
 
 
 def plan_delete(path: str, library: Library) -> Amendment:
@@ -87,23 +111,28 @@ def plan_delete(path: str, library: Library) -> Amendment:
     Raises ``InputRefused``: 404 for a path that leads to no entity, 409 for a feature of too many Observations.
     """
     with library.opened() as writer:
-        entity, row = _found(path, writer)
-        if entity.table is OBSERVATIONS:
-            gone = _tombstones("id", row["id"], library.observations)
-            if not gone.num_rows:
-                raise InputRefused(f"there is no {entity.name} {row['id']}", status=404)
-            return Amendment(entity, row["id"], Edits(), gone)
-        connection = writer.source.ground.connection
-        edits = Edits(deletes=references.cascade(connection, entity.table, [row["id"]]))
-        if entity.name == "Location":
-            _leave_no_earlier_place(edits, writer)
-        gone = CORRECTION.empty_table()
-        if entity.name == "FeatureOfInterest":
-            gone = _tombstones("feature", row["id"], library.observations)
-            places = select(LOCATIONS.c.id).where(LOCATIONS.c.feature == row["id"])
-            forget = [{"id": place, "feature": None} for place in connection.scalars(places)]
-            edits.updates.update({"locations": forget} if forget else {})
-        return Amendment(entity, row["id"], edits, gone)
+        return delete_with(writer, path, library)
+
+
+def delete_with(writer: Writer, path: str, library: Library) -> Amendment:
+    """As ``plan_delete``, in a library that is open."""
+    entity, row = _found(path, writer)
+    if entity.table is OBSERVATIONS:
+        gone = _tombstones("id", row["id"], library.observations)
+        if not gone.num_rows:
+            raise InputRefused(f"there is no {entity.name} {row['id']}", status=404)
+        return Amendment(entity, row["id"], Edits(), gone)
+    connection = writer.source.ground.connection
+    edits = Edits(deletes=references.cascade(connection, entity.table, [row["id"]]))
+    if entity.name == "Location":
+        _leave_no_earlier_place(edits, writer)
+    gone = CORRECTION.empty_table()
+    if entity.name == "FeatureOfInterest":
+        gone = _tombstones("feature", row["id"], library.observations)
+        places = select(LOCATIONS.c.id).where(LOCATIONS.c.feature == row["id"])
+        forget = [{"id": place, "feature": None} for place in connection.scalars(places)]
+        edits.updates.update({"locations": forget} if forget else {})
+    return Amendment(entity, row["id"], edits, gone)
 
 
 def _found(path: str, writer: Writer) -> tuple[Entity, Row]:
@@ -137,6 +166,7 @@ class _Update:
     def go(self) -> None:
         """Put what changes into the plan."""
         entity, content, at = self.entity, self.content, self.entity.name
+        [self.row] = self.writer.derive(entity, [self.row], entity.fields)
         new: dict[str, Any] = {}
         wanted = {one.name for one in entity.fields} if self.replace else self._with_coupled()
         told = {one.name: self.writer.value(one, self.row) for one in entity.fields if one.name in wanted}
@@ -148,8 +178,10 @@ class _Update:
             new |= {"lon": None, "lat": None}
         if content.get("properties") is not None:
             new |= self._said(content["properties"])
+        if entity.name == "MultiDatastream" and (self.replace or content.keys() & {*multi.LISTS, "observationType"}):
+            new |= self._components()
         for link in entity.links:
-            if link.name in content:
+            if link.name in content and link.through[0] != "components":
                 self._link(link, content[link.name], new)
         changed = {column: value for column, value in new.items() if self.row[column] != value}
         if entity.name == "Datastream" and changed.keys() & {"observation_type", "si_unit", "factor", "offset"}:
@@ -158,6 +190,33 @@ class _Update:
             self.plan.edits.updates.setdefault(entity.table.name, []).append({"id": self.row["id"], **changed})
         if "key" in changed and self.plan.catalog.ids_by_key(entity.table.name, [changed["key"]]):
             raise InputRefused(f"the key '{changed['key']}' is taken", status=409)
+
+    def _components(self) -> dict[str, Any]:
+        """The values of the results of a MultiDatastream as they are to be; no others once there are results."""
+        before, at = self.row["components"], self.entity.name
+        link = self.entity.link(multi.PROPERTIES)
+        assert link is not None
+        told = self.content if self.replace else {**multi.told(before), **self.content}
+        properties = [one["property"] for one in before]
+        if multi.PROPERTIES in self.content:
+            listed = self.content[multi.PROPERTIES]
+            if not isinstance(listed, list):
+                raise InputRefused(f"{at}/{multi.PROPERTIES} must be a list")
+            where = f"{at}/{multi.PROPERTIES}"
+            properties = [self.reference(link, one, f"{where}[{place}]") for place, one in enumerate(listed)]
+        after = multi.components(told, properties, at)
+        if [{name: one[name] for name in after[0]} for one in before] == after:
+            return {}
+        self._check_unobserved("in other values")
+        edits, table = self.plan.edits, COMPONENTS.name
+        changed = [{"id": one["id"], **new} for one, new in zip(before, after, strict=False)]
+        edits.updates.setdefault(table, []).extend(changed)
+        edits.deletes.setdefault(table, []).extend({"id": one["id"]} for one in before[len(after) :])
+        rows = edits.rows.setdefault(table, [])
+        for new in after[len(before) :]:
+            identity = self.plan.catalog.next_id(table) + len(rows)
+            rows.append({"id": identity, "datastream": self.row["id"], **new})
+        return {"property": after[0]["property"]}
 
     def _with_coupled(self) -> set[str]:
         mine = {one.name for one in self.entity.fields}
@@ -217,7 +276,7 @@ class _Update:
             if {place for place, time in stays if time == latest} == set(places):
                 continue
             if places:
-                self.plan.connect(Link("Locations", "Location", True, through=_HERE), thing, places)
+                self.plan.connect(Link("Locations", "Location", True, through=_HERE), thing, places, "Locations")
             else:
                 self.plan.move(thing, [])
 
@@ -242,11 +301,14 @@ class _Update:
         alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain)
         if alike or not any(kinds):
             return
+        self._check_unobserved("in another quantity")
+
+    def _check_unobserved(self, otherwise: str) -> None:
         seen = self.writer.source.ground.observations.query(
             "SELECT 1 FROM observations WHERE stream = ? LIMIT 1", [self.row["id"]]
         )
         if seen.num_rows:
-            why = "it has Observations in another quantity; make a new Datastream for the new one"
+            why = f"it has Observations {otherwise}; make a new {self.entity.name} for the new ones"
             raise InputRefused(f"{self.entity.name} {self.row['id']}: {why}", status=409)
 
 
@@ -263,7 +325,8 @@ def _observation(
     future_s: float,
 ) -> pa.Table:
     """A new version of an Observation, examined as a new one would be."""
-    links = {"Datastream": "stream", "FeatureOfInterest": "feature"}
+    multiple = library.catalog.streams.value_type[row["stream"]] == COMPLEX
+    links = {"MultiDatastream" if multiple else "Datastream": "stream", "FeatureOfInterest": "feature"}
     new: dict[str, int | None] = {}
     for name, column in links.items():
         link = _OBSERVATION.link(name)

@@ -11,11 +11,14 @@ import numpy as np
 import shapely
 
 from civium.core import InputRefused
-from civium.engines.catalog import COUNT, NUMBER, TRUTH
+from civium.engines.catalog import COMPLEX, COUNT, NUMBER, TRUTH
+from civium.engines.catalog.dialects import among_ids
+from civium.engines.catalog.tables import COMPONENTS
 from civium.sources.instants import write_instant
+from civium.sources.sensorthings import multi
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.lake import given
-from civium.sources.sensorthings.model import BY_NAME, PARTS, UNIT_COLUMNS, Entity, Field, Link, target
+from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, PARTS, UNIT_COLUMNS, Entity, Field, Link, target
 from civium.sources.sensorthings.moment import Row, area_of
 from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tasking import tasking_parameters
@@ -48,7 +51,7 @@ def choice(entity: Entity, query: Query) -> Choice:
     for text in query.select:
         name, *inside = text.replace("[", "/[").split("/")
         field = entity.field(name)
-        if inside and field is not None and field.kind in ("json", "unit", "result", "parts", "tasking"):
+        if inside and field is not None and field.kind in ("json", "unit", "result", "parts", "tasking", "components"):
             keys.setdefault(name, []).append(tuple(inside))
         elif inside or (field is None and name not in _IDS and name != _SELF and entity.link(name) is None):
             raise InputRefused(f"$select: unknown property '{text[:60]}' of {entity.name}")
@@ -107,14 +110,24 @@ class Writer:
                 if value is not None or field.mandatory:
                     answer[field.name] = value
             for link in told.links:
-                answer[f"{link.name}@iot.navigationLink"] = f"{own}/{link.name}"
+                if self.leads(entity, link, row):
+                    answer[f"{link.name}@iot.navigationLink"] = f"{own}/{link.name}"
             answers.append(answer)
         for expand in query.expand:
             self._expand(entity, rows, answers, expand)
         return answers
 
+    def leads(self, entity: Entity, link: Link, row: Row) -> bool:
+        """Whether a link leads somewhere: that of an Observation, to a Datastream or to a MultiDatastream."""
+        if entity.table is not OBSERVATIONS or link.own != "stream":
+            return True
+        complex_result = self.source.ground.catalog.streams.value_type[row["stream"]] == COMPLEX
+        return bool(complex_result) == (link.name == "MultiDatastream")
+
     def derive(self, entity: Entity, rows: Sequence[Row], fields: Sequence[Field]) -> Sequence[Row]:
-        """The rows with what comes of their Observations, where some of these fields ask for it."""
+        """The rows with what is kept elsewhere, or comes of their Observations, where these fields ask for it."""
+        if rows and any(field.kind == "components" for field in fields):
+            rows = self._with_components(rows)
         wanted = {field.column for field in fields if field.kind in ("span", "area")}
         if not wanted or not rows:
             return rows
@@ -137,6 +150,13 @@ class Writer:
         none = dict.fromkeys(("area", "phenomenon", "result"))
         return [{**row, **none, **more} for row, more in zip(rows, derived, strict=True)]
 
+    def _with_components(self, rows: Sequence[Row]) -> Sequence[Row]:
+        found: dict[int, list[Row]] = {}
+        query = COMPONENTS.select().where(among_ids(COMPONENTS.c.datastream, [row["id"] for row in rows]))
+        for row in self.source.ground.connection.execute(query.order_by(COMPONENTS.c.position)).mappings():
+            found.setdefault(row["datastream"], []).append(dict(row))
+        return [{**row, "components": found.get(row["id"], [])} for row in rows]
+
     def _expand(self, entity: Entity, rows: Sequence[Row], answers: list[dict[str, Any]], expand: Expand) -> None:
         link = entity.link(expand.link)
         if link is None:
@@ -146,7 +166,8 @@ class Writer:
             found = self.source.single(link, rows, expand.query)
             written = dict(zip(found, self.write(there, list(found.values()), expand.query), strict=True))
             for row, answer in zip(rows, answers, strict=True):
-                answer[link.name] = written.get(row[link.own])
+                if self.leads(entity, link, row):
+                    answer[link.name] = written.get(row[link.own])
             return
         groups = self.source.groups(link, rows, expand.query)
         children = {child["id"]: child for group in groups.values() for child in group.rows}
@@ -172,6 +193,8 @@ class Writer:
                 return field.column
             case "parts":
                 return {name: row[column] for name, column in PARTS[field.column].items()}
+            case "components":
+                return multi.told(row["components"])[field.name]
             case "tasking":
                 return tasking_parameters(row["name"], _decoded(row[field.column]) or {})
         stored = row[field.column]

@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 
 from civium.core import MICROSECONDS, InputRefused, to_datetime
 from civium.engines.catalog.dialects import among_ids
+from civium.engines.deadline import QueryTooLong
 from civium.sources.sensorthings.compiler import Compiler, Key
 from civium.sources.sensorthings.functions import Sql
 from civium.sources.sensorthings.lake import among, calculable, lake_text
@@ -49,13 +50,17 @@ class Source:
 
     def one(self, entity: Entity, identity: int) -> Row | None:
         """The entity with an id."""
-        rows = self._run(self._scope(entity, None), _columns(entity).where(entity.table.c.id == identity))
+        rows = self._run(self._scope(entity, None), _columns(entity).where(entity.rows.c.id == identity))
         return rows[0] if rows else None
+
+    def several(self, entity: Entity, ids: Sequence[int]) -> Sequence[Row]:
+        """The entities with some ids, those that exist."""
+        return self._run(self._scope(entity, None), _columns(entity).where(_in(entity, entity.rows.c.id, ids)))
 
     def holds(self, link: Link, parent: Row, identity: int) -> bool:
         """Whether a link of a row leads to the entity with an id."""
         there = target(link)
-        query = _columns(there).where(there.table.c.id == identity, _behind(link, parent))
+        query = _columns(there).where(there.rows.c.id == identity, _behind(link, parent))
         return bool(self._run(self._scope(there, None), query))
 
     def page(self, entity: Entity, query: Query, parent: tuple[Link, Row] | None = None, most: int = MAX_TOP) -> Group:
@@ -69,7 +74,7 @@ class Source:
         conditions = [_behind(*parent)] if parent else []
         if query.filter is not None:
             conditions.append(compiler.condition(query.filter))
-        keys = _keys(compiler, query)
+        keys = [*_in_place(scope, query, parent), *_keys(compiler, query)]
         values = read_token(query, keys) if query.skiptoken else None
         statement = _columns(entity).add_columns(*_key_columns(keys)).order_by(*(key.sorting for key in keys))
         statement = statement.limit(top + 1).offset(query.skip)
@@ -79,7 +84,11 @@ class Source:
             rows = self._run(scope, statement.where(*conditions, *window))
             if len(rows) > top:
                 break
-        count = self._count(scope, query, conditions, streams) if query.count else None
+        try:
+            count = self._count(scope, query, conditions, streams) if query.count else None
+        except QueryTooLong as error:
+            why = f"$count: so many cannot be counted one by one in the time of an answer ({error})"
+            raise InputRefused(f"{why}; narrow $filter, or leave out $count or $filter", status=413) from None
         following = token(query, keys, rows[top - 1]) if len(rows) > top else ""
         return Group(rows[:top], following, count)
 
@@ -88,7 +97,7 @@ class Source:
         there = target(link)
         ids = {row[link.own] for row in parents if row[link.own] is not None}
         scope = self._scope(there, None)
-        statement = _columns(there).where(_in(there, there.table.c.id, ids))
+        statement = _columns(there).where(_in(there, there.rows.c.id, ids))
         if query.filter is not None:
             statement = statement.where(Compiler(scope).condition(query.filter))
         return {row["id"]: row for row in self._run(scope, statement)}
@@ -107,17 +116,17 @@ class Source:
         # What is calculated for the filter and the order is joined to the rows before they are ranked.
         conditions = [] if query.filter is None else [compiler.condition(query.filter)]
         parent: Any
-        whole: Any = scope.whole if isinstance(scope, CatalogueScope) else there.table
+        whole: Any = scope.whole if isinstance(scope, CatalogueScope) else there.rows
         if link.theirs:
-            parent = there.table.c[link.theirs]
+            parent = there.rows.c[link.theirs]
         else:
             name, ours, theirs = link.through
             way = between(name)
             parent = way.c[ours]
-            whole = whole.join(way, way.c[theirs] == there.table.c.id)
-        base = (
-            select(*there.table.c, parent.label("_parent"), *_key_columns(keys)).select_from(whole).where(*conditions)
-        )
+            if link.order and not query.orderby:
+                keys = [Key(way.c[link.order], False, "number", always=True), *keys]
+            whole = whole.join(way, way.c[theirs] == there.rows.c.id)
+        base = select(*there.rows.c, parent.label("_parent"), *_key_columns(keys)).select_from(whole).where(*conditions)
         if isinstance(scope, ObservationScope):
             base = base.where(scope.known)
         if query.skiptoken:
@@ -213,7 +222,7 @@ class Source:
             return ObservationScope(entity, self.ground, streams)
         if entity.table is TASKS:
             return RecordScope(entity, entity.table, self.ground)
-        return CatalogueScope(entity, entity.table, self.ground)
+        return CatalogueScope(entity, entity.rows, self.ground)
 
     def _run(self, scope: Scope, statement: Select[Any], *, ready: bool = False) -> Sequence[Row]:
         """The rows of a statement about the entity of a scope; one that is not ``ready`` gets its tables here."""
@@ -231,7 +240,7 @@ class Source:
 
 
 def _columns(entity: Entity) -> Select[Any]:
-    return select(*entity.table.c)
+    return select(*entity.rows.c)
 
 
 def _key_columns(keys: Sequence[Key]) -> list[Any]:
@@ -262,6 +271,17 @@ def _keys(compiler: Compiler, query: Query) -> list[Key]:
     return [*keys, Key(identity, bool(keys) and keys[-1].descending, "number", always=True)]
 
 
+def _in_place(scope: Scope, query: Query, parent: tuple[Link, Row] | None) -> list[Key]:
+    """By their place behind the link of a row, where the link has an order and the query none."""
+    if parent is None or not parent[0].order or query.orderby:
+        return []
+    link, row = parent
+    name, ours, theirs = link.through
+    way = between(name)
+    place = select(func.min(way.c[link.order])).where(way.c[ours] == row["id"], way.c[theirs] == scope.row.c.id)
+    return [Key(place.correlate(scope.row).scalar_subquery(), False, "number", always=True)]
+
+
 def _between(key: Key, anchor: int, span: int, *, upper: bool) -> list[Sql]:
     """That a time lies within a span before (descending) or behind an instant."""
 
@@ -278,7 +298,7 @@ def _between(key: Key, anchor: int, span: int, *, upper: bool) -> list[Sql]:
 
 def _behind(link: Link, parent: Row) -> Sql:
     """That an entity is behind a link of a row."""
-    there = target(link).table
+    there = target(link).rows
     condition: Sql
     if link.own:
         condition = there.c.id == parent[link.own]

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from civium.core import InputRefused
+from civium.engines.catalog import COMPLEX
 from civium.sources.sensorthings.entities import Writer, choice, part
 from civium.sources.sensorthings.fetch import DEFAULT_TOP
 from civium.sources.sensorthings.model import OBSERVATIONS, UNIT_COLUMNS, Entity, target
@@ -43,12 +44,14 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Some entities: their rows, and the same as JSON objects; ``following`` is the token of what comes next."""
+    """Some entities: their rows, and the same as JSON objects; ``following`` is the token of what comes next, and
+    ``multi`` are the MultiDatastreams among the streams of Observations."""
 
     rows: Sequence[Row]
     written: Sequence[dict[str, Any]]
     following: str
     count: int | None = None
+    multi: frozenset[int] = frozenset()
 
 
 def stream(place: Place, query: Query, opened: Opened, first: Writer, following: Callable[[str], str]) -> Streamed:
@@ -87,7 +90,12 @@ def _blocks(place: Place, query: Query, opened: Opened, first: Writer) -> Iterat
 
 def _read(writer: Writer, place: Place, query: Query, left: int) -> _Block:
     group = writer.source.page(place.entity, replace(query, top=min(left, _BLOCK)), place.behind)
-    return _Block(group.rows, writer.write(place.entity, group.rows, query), group.following, group.count)
+    multi: frozenset[int] = frozenset()
+    if place.entity.table is OBSERVATIONS:
+        kinds = writer.source.ground.catalog.streams.value_type
+        multi = frozenset(row["stream"] for row in group.rows if kinds[row["stream"]] == COMPLEX)
+    written = writer.write(place.entity, group.rows, query)
+    return _Block(group.rows, written, group.following, group.count, multi)
 
 
 Writes = Callable[[Entity, Query, str, Iterator[_Block], Callable[[str], str]], Iterator[bytes]]
@@ -109,8 +117,9 @@ def _data_array(
             names = asked or [*_COMPONENTS, *seldom]
             own = ["@iot.id" if name == "id" else name for name in names]
             rows = [[entity.get(name) for name in own] for entity in written]
+            kind = "MultiDatastream" if stream_id in block.multi else "Datastream"
             told = {
-                "Datastream@iot.navigationLink": f"{base}/Datastreams({stream_id})",
+                f"{kind}@iot.navigationLink": f"{base}/{kind}s({stream_id})",
                 "components": names,
                 "dataArray@iot.count": len(rows),
                 "dataArray": rows,

@@ -1,4 +1,4 @@
-"""The entities of SensorThings as data: the eight of Sensing and the three of Tasking, their fields, their links, and
+"""The entities of SensorThings as data: the nine of Sensing and the three of Tasking, their fields, their links, and
 where each is kept.
 
 Most live in the catalogue; Observations live in the lake, whose columns are ``core.observations.STORED``, and Tasks on
@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Double, FromClause, MetaData, SmallIn
 from sqlalchemy import DateTime as Instant
 
 from civium.engines.catalog import tables
+from civium.engines.catalog.streams import COMPLEX_TYPE
 
 # The lake's rows as they are now, as SQL sees them; times there are UTC without a zone.
 OBSERVATIONS = Table(
@@ -55,7 +56,8 @@ class Field:
 
     ``kind`` is one of string, json, geometry (GeoJSON), document (text, or JSON if it looks so), unit, time [us since
     epoch], period, instant, result, quality, valid; the last five are those of Observations. Of a Datastream's derived
-    fields, area and span, no column is kept: they come of its Observations. Of Tasking: parts (an object of columns,
+    fields, area and span, no column is kept: they come of its Observations. Components, of a MultiDatastream, are in a
+    table of their own. Of Tasking: parts (an object of columns,
     ``PARTS``), constant (``column`` is the value itself) and tasking (the parameters that an actuator's facts allow).
     """
 
@@ -80,6 +82,7 @@ class Link:
     theirs: str = ""
     through: tuple[str, str, str] = ("", "", "")  # table, column of our id, column of the target's id
     mandatory: bool = False
+    order: str = ""  # column of the table between that orders the targets where nothing else does
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,12 @@ class Entity:
     fields: tuple[Field, ...]
     links: tuple[Link, ...]
     derived: tuple[Field, ...] = ()
+    seen: FromClause | None = None  # the rows of the table that are such entities, if not all are
+
+    @property
+    def rows(self) -> FromClause:
+        """Where it is read from; ``table`` is where it is kept."""
+        return self.table if self.seen is None else self.seen
 
     def field(self, name: str) -> Field | None:
         return next((field for field in (*self.fields, *self.derived) if field.name == name), None)
@@ -100,10 +109,24 @@ class Entity:
         return next((link for link in self.links if link.name == name), None)
 
 
+# A MultiDatastream is a stream with a complex result: it has its id among the Datastreams, and is none of them.
+_SINGLE, _MULTI = (
+    select(tables.DATASTREAMS).where(condition).subquery(name)
+    for name, condition in (
+        ("single_datastreams", tables.DATASTREAMS.c.observation_type != COMPLEX_TYPE),
+        ("multi_datastreams", tables.DATASTREAMS.c.observation_type == COMPLEX_TYPE),
+    )
+)
 _NAME = Field("name", "string", "name")
 _DESCRIPTION = Field("description", "string", "description")
 _PROPERTIES = Field("properties", "json", "properties", mandatory=False)
 _ENCODING = Field("encodingType", "string", "encoding_type")
+
+_OBSERVED = (
+    Field("observedArea", "area", "area", mandatory=False),
+    Field("phenomenonTime", "span", "phenomenon", mandatory=False),
+    Field("resultTime", "span", "result", mandatory=False),
+)
 
 ENTITIES = (
     Entity(
@@ -113,6 +136,7 @@ ENTITIES = (
         (_NAME, _DESCRIPTION, _PROPERTIES),
         (
             Link("Datastreams", "Datastream", many=True, theirs="thing"),
+            Link("MultiDatastreams", "MultiDatastream", many=True, theirs="thing"),
             Link("Locations", "Location", many=True, through=("current_locations", "thing", "location")),
             Link("HistoricalLocations", "HistoricalLocation", many=True, theirs="thing"),
             Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="thing"),
@@ -166,25 +190,56 @@ ENTITIES = (
             Link("ObservedProperty", "ObservedProperty", many=False, own="property", mandatory=True),
             Link("Observations", "Observation", many=True, theirs="stream"),
         ),
+        _OBSERVED,
+        _SINGLE,
+    ),
+    Entity(
+        "MultiDatastream",
+        "MultiDatastreams",
+        tables.DATASTREAMS,
         (
-            Field("observedArea", "area", "area", mandatory=False),
-            Field("phenomenonTime", "span", "phenomenon", mandatory=False),
-            Field("resultTime", "span", "result", mandatory=False),
+            _NAME,
+            _DESCRIPTION,
+            Field("observationType", "string", "observation_type"),
+            Field("multiObservationDataTypes", "components", "observation_type"),
+            Field("unitOfMeasurements", "components", "unit"),
+            _PROPERTIES,
         ),
+        (
+            Link("Thing", "Thing", many=False, own="thing", mandatory=True),
+            Link("Sensor", "Sensor", many=False, own="sensor", mandatory=True),
+            Link(
+                "ObservedProperties",
+                "ObservedProperty",
+                many=True,
+                through=("components", "datastream", "property"),
+                mandatory=True,
+                order="position",
+            ),
+            Link("Observations", "Observation", many=True, theirs="stream"),
+        ),
+        _OBSERVED,
+        _MULTI,
     ),
     Entity(
         "Sensor",
         "Sensors",
         tables.SENSORS,
         (_NAME, _DESCRIPTION, _ENCODING, Field("metadata", "document", "metadata"), _PROPERTIES),
-        (Link("Datastreams", "Datastream", many=True, theirs="sensor"),),
+        (
+            Link("Datastreams", "Datastream", many=True, theirs="sensor"),
+            Link("MultiDatastreams", "MultiDatastream", many=True, theirs="sensor"),
+        ),
     ),
     Entity(
         "ObservedProperty",
         "ObservedProperties",
         tables.OBSERVED_PROPERTIES,
         (_NAME, Field("definition", "string", "definition"), _DESCRIPTION, _PROPERTIES),
-        (Link("Datastreams", "Datastream", many=True, theirs="property"),),
+        (
+            Link("Datastreams", "Datastream", many=True, theirs="property"),
+            Link("MultiDatastreams", "MultiDatastream", many=True, through=("components", "property", "datastream")),
+        ),
     ),
     Entity(
         "Observation",
@@ -199,7 +254,8 @@ ENTITIES = (
             Field("parameters", "json", "params", mandatory=False),
         ),
         (
-            Link("Datastream", "Datastream", many=False, own="stream", mandatory=True),
+            Link("Datastream", "Datastream", many=False, own="stream"),  # this one or the next
+            Link("MultiDatastream", "MultiDatastream", many=False, own="stream"),
             Link("FeatureOfInterest", "FeatureOfInterest", many=False, own="feature"),
         ),
     ),
@@ -285,26 +341,46 @@ _TASKED = tuple(
     f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
     for name in ("tasking-capability", "actuator", "task", "create-tasks")
 )
-CONFORMANCE = _TASKED + tuple(
-    f"http://www.opengis.net/spec/iot_sensing/1.1/req/{name}"
-    for name in (
-        *(f"datamodel/{e.name[0].lower()}{e.name[1:]}" for e in ENTITIES if e.name not in TASKING),
-        "resource-path/resource-path-to-entities",
-        "request-data",
-        *(f"request-data/{name}" for name in _REQUESTED),
-        "create-update-delete/create-entity",
-        "create-update-delete/link-to-existing-entities",
-        "create-update-delete/deep-insert",
-        "create-update-delete/deep-insert-status-code",
-        "create-update-delete/update-entity",
-        "create-update-delete/update-entity-put",
-        "create-update-delete/delete-entity",
-        "create-update-delete/historical-location-auto-creation",
-        "create-update-delete/historical-location-manual-creation",
-        "create-observations-via-mqtt/observations-creation",
-        "batch-request/batch-request",
-        "data-array/data-array",
-    )
+_SENSING = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
+# Of these the landing page also says where.
+MQTT = tuple(
+    _SENSING + name
+    for name in ("create-observations-via-mqtt/observations-creation", "receive-updates-via-mqtt/receive-updates")
+)
+_OTHERS = (*TASKING, "MultiDatastream")
+CONFORMANCE = (
+    *_TASKED,
+    *(
+        _SENSING + name
+        for name in (
+            "datamodel",
+            *(f"datamodel/{e.name[0].lower()}{e.name[1:]}" for e in ENTITIES if e.name not in _OTHERS),
+            "resource-path/resource-path-to-entities",
+            "request-data",
+            *(f"request-data/{name}" for name in _REQUESTED),
+            "create-update-delete",
+            "create-update-delete/create-entity",
+            "create-update-delete/link-to-existing-entities",
+            "create-update-delete/deep-insert",
+            "create-update-delete/deep-insert-status-code",
+            "create-update-delete/update-entity",
+            "create-update-delete/update-entity-put",
+            "create-update-delete/update-entity-jsonpatch",
+            "create-update-delete/delete-entity",
+            "create-update-delete/historical-location-auto-creation",
+            "create-update-delete/historical-location-manual-creation",
+            "batch-request/batch-request",
+            "data-array/data-array",
+            "multi-datastream",
+            "multi-datastream/properties",
+            "multi-datastream/relations",
+            "multi-datastream/constraints",
+        )
+    ),
+    *MQTT,
+    "https://fraunhoferiosb.github.io/FROST-Server/extensions/JsonBatchRequest.html",
+    "https://fraunhoferiosb.github.io/FROST-Server/extensions/GeoJSON-ResultFormat.html",
+    "https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md",
 )
 
 

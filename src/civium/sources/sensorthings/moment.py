@@ -23,6 +23,26 @@ class ObservationReader(Protocol):
     def query(self, sql: str, params: Sequence[Any] = (), tables: Tables | None = None) -> pa.Table: ...
 
 
+class TimedReader(Protocol):
+    """Runs it until a ``deadline`` [s, of ``time.monotonic``]; past that it raises QueryTooLong."""
+
+    def query(
+        self, sql: str, params: Sequence[Any] = (), tables: Tables | None = None, *, deadline: float = ...
+    ) -> pa.Table: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Punctual:
+    """A reader with a deadline for all that it runs."""
+
+    reader: TimedReader
+    deadline: float
+
+    def query(self, sql: str, params: Sequence[Any] = (), tables: Tables | None = None) -> pa.Table:
+        """See ``ObservationReader``."""
+        return self.reader.query(sql, params, tables, deadline=self.deadline)
+
+
 class Spans(Protocol):
     """Of some streams: how many observations, and from when to when they are and were made [us since epoch].
 

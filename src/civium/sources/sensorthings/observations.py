@@ -34,12 +34,16 @@ _INT16 = 32_767
 _MOST_ROWS = 2_500_000  # of one dataArray: each is some 250 byte while it is decoded
 
 
+_NAMED = {"datastream": "Datastream", "multi": "MultiDatastream", "rows": "dataArray"}
+
+
 class InlineEntity(InputRefused):
     """The Observation holds an entity to create with it: only ``write.plan_create`` can take it."""
 
 
-class _Group(msgspec.Struct, rename={"datastream": "Datastream", "rows": "dataArray"}):
-    datastream: "_Ref"
+class _Group(msgspec.Struct, kw_only=True, rename=_NAMED):
+    datastream: "_Ref | None" = None
+    multi: "_Ref | None" = None
     components: list[str]
     rows: list[tuple[Any, ...]]
 
@@ -57,6 +61,7 @@ class _Observation(
         "quality": "resultQuality",
         "valid_time": "validTime",
         "datastream": "Datastream",
+        "multi": "MultiDatastream",
         "feature": "FeatureOfInterest",
         "key": "idempotencyKey",
     },
@@ -68,6 +73,7 @@ class _Observation(
     valid_time: str | None = None
     parameters: dict[str, Any] | None = None
     datastream: dict[str, Any] | None = None
+    multi: dict[str, Any] | None = None
     feature: dict[str, Any] | None = None
     key: str | None = None
 
@@ -109,7 +115,10 @@ def _decode_groups(body: bytes, now: int) -> Batch:
             name: list(chain.from_iterable(part.get(name) or [None] * length for length, part in parts))
             for name in names
         }
-    ids = np.fromiter((group.datastream.id for group in groups), np.int64, len(groups))
+    named = [group.datastream or group.multi for group in groups]
+    if None in named:
+        raise InputRefused(f"the body is no dataArray: group {named.index(None)} names no Datastream")
+    ids = np.fromiter((one.id for one in named if one), np.int64, len(groups))
     streams = np.repeat(ids, [len(group.rows) for group in groups])
     return _batch(streams, columns, refused, now)
 
@@ -172,13 +181,16 @@ def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:
     return decoded
 
 
-def decode_messages(bodies: Sequence[bytes], datastream_ids: Sequence[int], now: int | NDArray[np.int64]) -> Batch:
-    """Decode messages of one Observation each, row ``i`` of ``datastream_ids[i]``; what is no JSON is a refused row.
+def decode_messages(
+    bodies: Sequence[bytes], datastream_ids: Sequence[int | None], now: int | NDArray[np.int64]
+) -> Batch:
+    """Decode messages of one Observation each, row ``i`` of ``datastream_ids[i]`` (None: it names its own); what is no
+    JSON is a refused row.
 
     ``now`` [us since epoch], for all or for each, stands in for times that are not given.
     """
 
-    def one(body: bytes, datastream_id: int) -> Reading | str:
+    def one(body: bytes, datastream_id: int | None) -> Reading | str:
         try:
             return _reading(body, datastream_id, "")
         except InlineEntity as error:
@@ -237,11 +249,12 @@ def _reading(body: bytes | msgspec.Raw, datastream_id: int | None, key: str) -> 
 
 
 def _stream(one: _Observation, datastream_id: int | None) -> int:
-    if one.datastream is None:
+    told = one.datastream or one.multi
+    if told is None:
         if datastream_id is None:
             raise ValueError("it names no Datastream")
         return datastream_id
-    named = _reference(one.datastream, "Datastream")
+    named = _reference(told, "Datastream" if one.datastream else "MultiDatastream")
     if datastream_id is not None and named != datastream_id:
         raise ValueError(f"it names Datastream({named}) but was sent to Datastream({datastream_id})")
     return named

@@ -11,7 +11,7 @@ from civium.sources.sensorthings.moment import Row
 
 _SEGMENT = re.compile(r"(@?[A-Za-z.]+|\$value|\$ref)(?:\((.*)\))?", re.DOTALL)
 _KEY = re.compile(r"([^\[\]]+)((?:\[\d{1,9}\])*)")
-_DEEP = ("json", "unit", "result", "quality", "geometry", "area", "document", "parts", "tasking")
+_DEEP = ("json", "unit", "result", "quality", "geometry", "area", "document", "parts", "tasking", "components")
 _MOST_SEGMENTS = 12
 _LONGEST_ID = 18  # digits
 

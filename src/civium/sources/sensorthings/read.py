@@ -1,6 +1,8 @@
 """Answers a GET of SensorThings: from the path and query of a URL to the JSON of entities, or to another format."""
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -12,11 +14,12 @@ from sqlalchemy import Connection, Engine
 
 from civium.core import InputRefused
 from civium.engines.catalog import Catalog
+from civium.engines.deadline import QueryTooLong, in_catalogue
 from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
-from civium.sources.sensorthings.model import CONFORMANCE, ENTITIES
-from civium.sources.sensorthings.moment import LakeMoment, Moment, ObservationReader
+from civium.sources.sensorthings.model import CONFORMANCE, ENTITIES, MQTT
+from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
 from civium.sources.sensorthings.sql import Ground
@@ -28,24 +31,31 @@ _OF_ONE = {"select", "expand"}  # options that an entity by its id takes
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What a GET reads from, and under which address it is known; ``now`` [us since epoch]."""
+    """What a GET reads from, and under which address it is known; ``now`` [us since epoch].
+
+    ``within`` [s]: what is read while it is open once may take no longer; past that QueryTooLong is raised.
+    """
 
     catalog: Catalog
-    observations: ObservationReader
+    observations: TimedReader
     base_url: str
     now: int
     moment: Moment | None = None
     record: Engine | None = None
+    within: float = math.inf
 
     @contextmanager
     def opened(self) -> Iterator[Writer]:
         """One state of the catalogue, to read from."""
         newest = len(self.catalog.streams.exists) - 1
-        moment = self.moment or LakeMoment(self.observations)
+        deadline = time.monotonic() + self.within
+        observations = Punctual(self.observations, deadline)
+        moment = self.moment or LakeMoment(observations)
         with ExitStack() as stack:
-            record = None if self.record is None else cache(partial(_opened, stack, self.record))
+            record = None if self.record is None else cache(partial(_opened, stack, self.record, deadline))
             connection = stack.enter_context(self.catalog.engine.begin())
-            ground = Ground(self.catalog, connection, self.observations, moment, self.now, newest, record)
+            stack.enter_context(in_catalogue(connection, deadline))
+            ground = Ground(self.catalog, connection, observations, moment, self.now, newest, record)
             yield Writer(Source(ground), self.base_url)
 
 
@@ -53,26 +63,39 @@ def read(
     path: str,
     query: str,
     catalog: Catalog,
-    observations: ObservationReader,
+    observations: TimedReader,
     base_url: str,
     now: int,
     moment: Moment | None = None,
     record: Engine | None = None,
+    within: float = math.inf,
+    mqtt: Sequence[str] = (),
 ) -> Answer:
     """Answer what stands behind the service root: ``path`` (``Things(1)/Datastreams``) and ``query`` (``$top=5``).
 
     Both as they came, percent-encoded; ``base_url`` is the address of the service root; ``now`` [us since epoch];
-    ``moment`` is what is live (without it the lake is asked); ``record`` is the database of the record's projection.
-    Gives a JSON object, the text of a ``$value``, what is sent piece by piece, or None where there is nothing to tell
-    (204). Raises ``InputRefused``: 400 for what is wrong in the query, 404, 413, 414, and 501 for what cannot be done.
+    ``moment`` is what is live (without it the lake is asked); ``record`` is the database of the record's projection;
+    ``mqtt`` are addresses of brokers. Gives a JSON object, the text of a ``$value``, what is sent piece by piece, or
+    None where there is nothing to tell (204). Raises ``InputRefused``: 400 for what is wrong in the query, 404, 413 for
+    what is too much to answer ``within`` so long [s], 414, and 501 for what cannot be done.
     """
     base_url = base_url.rstrip("/")
     segments = [unquote(segment) for segment in path.strip("/").split("/") if segment]
     options = parse_query(query)
     if not segments:
         _only(options, set(), "the service root")
-        return _root(base_url)
-    library = Library(catalog, observations, base_url, now, moment, record)
+        return _root(base_url, mqtt)
+    library = Library(catalog, observations, base_url, now, moment, record, within)
+    try:
+        return _answer(path, query, segments, options, library)
+    except QueryTooLong as error:
+        why = f"this takes more than an answer may, which is {within:g} s ({error})"
+        how = "narrow $filter to a time or a Datastream, ask for less by $top, or leave out $orderby or $skip"
+        raise InputRefused(f"{why}: {how}", status=413) from None
+
+
+def _answer(path: str, query: str, segments: Sequence[str], options: Query, library: Library) -> Answer:
+    base_url = library.base_url
     with library.opened() as writer:
         place = resolve(segments, writer.source)
         if place.field is not None or place.ending == "$value":
@@ -91,13 +114,16 @@ def read(
         return _collection(place, group, writer, _following(base_url, path, query), options)
 
 
-def _opened(stack: ExitStack, engine: Engine) -> Connection:
-    return stack.enter_context(engine.connect())
+def _opened(stack: ExitStack, engine: Engine, deadline: float) -> Connection:
+    connection = stack.enter_context(engine.connect())
+    stack.enter_context(in_catalogue(connection, deadline))
+    return connection
 
 
-def _root(base_url: str) -> dict[str, Any]:
+def _root(base_url: str, mqtt: Sequence[str]) -> dict[str, Any]:
     sets = [{"name": entity.plural, "url": f"{base_url}/{entity.plural}"} for entity in ENTITIES]
-    return {"value": sets, "serverSettings": {"conformance": list(CONFORMANCE)}}
+    where = {one: {"endpoints": list(mqtt)} for one in MQTT}
+    return {"value": sets, "serverSettings": {"conformance": list(CONFORMANCE), **where}}
 
 
 def _only(options: Query, allowed: set[str], of: str) -> None:

@@ -173,7 +173,7 @@ class CatalogueScope(Scope):
             tasks = RecordScope(there, TASKS, self.ground)
             statement = select(TASKS.c[link.theirs]).distinct().select_from(tasks.whole).where(condition(tasks))
             return among_ids(self.row.c.id, [int(one) for one in tasks.connection.scalars(statement)])
-        scope = CatalogueScope(there, there.table.alias(), self.ground)
+        scope = CatalogueScope(there, there.rows.alias(), self.ground)
         row, met = scope.row, condition(scope)
         if link.own:
             return self.row.c[link.own].in_(select(row.c.id).select_from(scope.whole).where(met))
@@ -195,7 +195,7 @@ class CatalogueScope(Scope):
 
     def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
         there = target(link)
-        scope = CatalogueScope(there, there.table.alias(), self.ground)
+        scope = CatalogueScope(there, there.rows.alias(), self.ground)
         inner = value(scope)
 
         def of(sql: Sql) -> Sql:
@@ -262,14 +262,14 @@ class RecordScope(CatalogueScope):
         return self.ground.record()
 
     def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
-        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
         met = condition(scope)
         with calculable():
             found = self.ground.connection.scalars(select(scope.row.c.id).select_from(scope.whole).where(met)).all()
         return among_ids(self.row.c[link.own], [int(one) for one in found])
 
     def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
-        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
         inner = value(scope)
         if inner.kind not in ("number", "string", "bool", "instant", "any") or inner.end is not None:
             raise InputRefused(f"a {inner.kind} of {link.name} cannot be calculated with", status=501)
@@ -307,7 +307,7 @@ class ObservationScope(Scope):
 
     def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
         """Here linked entities are in the other database: their ids are fetched first."""
-        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
         met = condition(scope)
         query = select(scope.row.c.id).select_from(scope.whole).where(met)
         with calculable():
@@ -316,7 +316,7 @@ class ObservationScope(Scope):
 
     def behind(self, link: Link, value: Callable[[Scope], Value]) -> Value:
         """The values are fetched too, and looked up by id."""
-        scope = CatalogueScope(target(link), target(link).table.alias(), self.ground)
+        scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
         inner = value(scope)
         lanes = dict(inner.ways) if inner.kind == "any" else {inner.kind: inner.sql}
         if inner.kind not in (*_LANES, "any"):

@@ -11,33 +11,34 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from civium.core import Access, InputRefused, RowRefusal
-from civium.engines.catalog import COUNT, NUMBER, Catalog
-from civium.engines.catalog.streams import VALUE_TYPES
+from civium.core import InputRefused, RowRefusal
+from civium.engines.catalog import Catalog
+from civium.engines.catalog.streams import COMPLEX_TYPE
 from civium.engines.catalog.tables import HISTORICAL_LOCATIONS, THING_LOCATIONS
 from civium.sources.batch import Batch
 from civium.sources.changes import Edits, Rows
 from civium.sources.geojson import check_geojson, middle
 from civium.sources.instants import read_instant
+from civium.sources.sensorthings import multi
 from civium.sources.sensorthings.body import decode_body
 from civium.sources.sensorthings.model import (
     BY_NAME,
     BY_PLURAL,
     OBSERVATIONS,
     TASKING,
-    UNIT_COLUMNS,
     Entity,
     Field,
     Link,
     target,
 )
 from civium.sources.sensorthings.observations import decode_messages
-from civium.sources.units import to_si
+from civium.sources.sensorthings.values import json_text, terms, text, unit
 
 _DEEPEST = 8
 _KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream"}
 # What GET tells of a Datastream and a client may send back: it is derived from the Observations.
-_DERIVED: dict[str, set[str]] = {"Datastream": {"observedArea", "phenomenonTime", "resultTime"}}
+_OF_OBSERVATIONS = {"observedArea", "phenomenonTime", "resultTime"}
+_DERIVED = {"Datastream": _OF_OBSERVATIONS, "MultiDatastream": _OF_OBSERVATIONS}
 _PATH = re.compile(r"(?:([A-Za-z]+)\((\d{1,18})\)/)?([A-Za-z]+)")
 
 
@@ -65,21 +66,25 @@ def plan_create(path: str, body: bytes, catalog: Catalog, now: int) -> Creation:
     Raises ``InputRefused``: 400 with the place in the body and why, 404 for a path that leads nowhere, 409 for a key
     that is taken.
     """
-    entity, link, parent = _place(path, catalog)
-    content = decode_body(body)
     plan = Plan(catalog, now)
-    if entity.table is OBSERVATIONS:
-        plan.observation(content, _given(entity, link, parent), entity.name)
-        identity = None
-    else:
-        identity = plan.create(entity, content, _given(entity, link, parent), entity.name)
-        if link is not None and link.through[0]:
-            plan.connect(link, parent, [identity])
+    entity, identity = plan_into(plan, path, decode_body(body))
     plan.check_keys()
     return Creation(entity, identity, plan.edits, plan.batch())
 
 
-def _place(path: str, catalog: Catalog) -> tuple[Entity, Link | None, int]:
+def plan_into(plan: "Plan", path: str, content: Any) -> tuple[Entity, int | None]:
+    """Put the creation of ``content`` at ``path`` into a plan; the entity, and its id unless it is an Observation."""
+    entity, link, parent = _place(path, plan)
+    if entity.table is OBSERVATIONS:
+        plan.observation(content, _given(entity, link, parent), entity.name)
+        return entity, None
+    identity = plan.create(entity, content, _given(entity, link, parent), entity.name)
+    if link is not None and link.through[0]:
+        plan.connect(link, parent, [identity], entity.name)
+    return entity, identity
+
+
+def _place(path: str, plan: "Plan") -> tuple[Entity, Link | None, int]:
     match = _PATH.fullmatch(path.strip("/"))
     if match is None:
         raise InputRefused(f"nothing can be created at '{path[:60]}'", status=404)
@@ -92,7 +97,7 @@ def _place(path: str, catalog: Catalog) -> tuple[Entity, Link | None, int]:
     link = parent.link(name) if parent else None
     if parent is None or link is None or not link.many or parent.table is OBSERVATIONS:
         raise InputRefused(f"nothing can be created at '{path[:60]}'", status=404)
-    if not there_is(catalog, parent, identity):
+    if not plan.knows(parent, identity):
         raise InputRefused(f"there is no {parent.name} {identity}", status=404)
     return target(link), link, identity
 
@@ -107,7 +112,13 @@ def there_is(catalog: Catalog, entity: Entity, identity: int) -> bool:
     """Whether an entity of the catalogue exists now."""
     if not 0 < identity < catalog.next_id(entity.table.name):
         return False
-    return not catalog.last(entity.table.name, [identity])[identity]["gone"]
+    row = catalog.last(entity.table.name, [identity])[identity]
+    return not row["gone"] and is_one(entity, row)
+
+
+def is_one(entity: Entity, row: Mapping[str, Any]) -> bool:
+    """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream."""
+    return entity.seen is None or (row["observation_type"] == COMPLEX_TYPE) == (entity.name == "MultiDatastream")
 
 
 @dataclass(slots=True)
@@ -135,9 +146,15 @@ class Plan:
         for link in entity.links:
             if link.own:
                 row[link.own] = self._linked(link, content, given, at)
+        parts: list[dict[str, Any]] = []
+        if entity.name == "MultiDatastream":
+            parts = multi.components(content, self._properties(entity, content, at), at)
+            row |= {"observation_type": COMPLEX_TYPE, "property": parts[0]["property"]}
         identity = self._add(entity, row, content, at)
+        for part in parts:
+            self._rows("components").append({"id": self._next("components"), "datastream": identity, **part})
         for link in entity.links:
-            if link.many and link.name in content:
+            if link.many and link.name in content and not (parts and link.name == multi.PROPERTIES):
                 self._nested(entity, identity, link, content[link.name], f"{at}/{link.name}")
         if entity.name == "HistoricalLocation":
             if not content.get("Locations"):
@@ -145,17 +162,31 @@ class Plan:
             self._move_to(row["thing"], identity, row["time"])
         return identity
 
+    def _properties(self, entity: Entity, content: Mapping[str, Any], at: str) -> list[int]:
+        """The ids of the ObservedProperties of a MultiDatastream, in their order: referred to, or created."""
+        link, told, where = entity.link(multi.PROPERTIES), content.get(multi.PROPERTIES), f"{at}/{multi.PROPERTIES}"
+        assert link is not None
+        if not isinstance(told, list):
+            raise InputRefused(f"{where} " + ("is missing" if told is None else "must be a list"))
+        return [self._refer_or_create(link, one, {}, f"{where}[{place}]") for place, one in enumerate(told)]
+
     def observation(self, content: Any, given: Mapping[str, int], at: str) -> None:
         """Plan one Observation, whose Datastream and FeatureOfInterest may be new."""
         if not isinstance(content, dict):
             raise InputRefused(f"{at} must be an object")
         entity = BY_NAME["Observation"]
         links = {link.name: self._linked(link, content, given, at) for link in entity.links}
+        streams = [links[name] for name in ("Datastream", "MultiDatastream") if links[name] is not None]
+        if len(streams) != 1:
+            why = 'is missing; refer to one by {"@iot.id": ...} or describe a new one'
+            raise InputRefused(
+                f"{at}/Datastream {why if not streams else 'and MultiDatastream: only one of them can be'}"
+            )
         plain = {name: value for name, value in content.items() if name not in links}
         if links["FeatureOfInterest"] is not None:
             plain["FeatureOfInterest"] = {"@iot.id": links["FeatureOfInterest"]}
         self.bodies.append(msgspec.json.encode(plain))
-        self.streams.append(links["Datastream"] or 0)
+        self.streams.append(streams[0] or 0)
 
     def batch(self) -> Batch | None:
         """The Observations; raises ``InputRefused`` if one of them is wrong."""
@@ -166,9 +197,11 @@ class Plan:
             raise InputRefused("nothing was created", tuple(RowRefusal(r.row, r.why) for r in batch.refused))
         return batch
 
-    def connect(self, link: Link, ours: int, others: list[int]) -> None:
+    def connect(self, link: Link, ours: int, others: list[int], at: str) -> None:
         """Rows between two entities; a thing that gets a new Location also gets a history of it."""
         table, our_column, their_column = link.through
+        if table == "components":
+            raise InputRefused(f"{at}: a MultiDatastream is made with all its {multi.PROPERTIES}, not added to one")
         if table == "current_locations":
             for thing, places in [(ours, others)] if our_column == "thing" else [(thing, [ours]) for thing in others]:
                 time = self.move(thing, places)
@@ -243,6 +276,8 @@ class Plan:
     def field(self, entity: Entity, one: Field, content: Mapping[str, Any], at: str) -> dict[str, Any]:
         value = content.get(one.name)
         where = f"{at}/{one.name}"
+        if one.kind == "components" or (entity.name == "MultiDatastream" and one.name == "observationType"):
+            return {}  # of a MultiDatastream, whose lists belong together
         if value is None:
             if one.mandatory and one.kind != "unit":
                 raise InputRefused(f"{where} is missing")
@@ -251,25 +286,25 @@ class Plan:
             return {one.column: "{}"}
         match one.kind:
             case "string":
-                return {one.column: _text(value, where)}
+                return {one.column: text(value, where)}
             case "json":
                 if not isinstance(value, dict):
                     raise InputRefused(f"{where} must be an object")
-                return {one.column: _json(value)}
+                return {one.column: json_text(value)}
             case "document":
-                return {one.column: value if isinstance(value, str) else _json(value)}
+                return {one.column: value if isinstance(value, str) else json_text(value)}
             case "time":
                 try:
-                    return {one.column: read_instant(_text(value, where))}
+                    return {one.column: read_instant(text(value, where))}
                 except ValueError as error:
                     raise InputRefused(f"{where}: {error}") from None
             case "geometry":
                 return self._geometry(entity, one, content, where)
-        return _unit(content, where)
+        return unit(content, where)
 
     def _geometry(self, entity: Entity, one: Field, content: Mapping[str, Any], where: str) -> dict[str, Any]:
         value = content[one.name]
-        row: dict[str, Any] = {one.column: _json(value)}
+        row: dict[str, Any] = {one.column: json_text(value)}
         if "geo+json" in str(content.get("encodingType")):
             try:
                 check_geojson(value)
@@ -304,7 +339,8 @@ class Plan:
 
     def knows(self, entity: Entity, identity: int) -> bool:
         """Whether an entity exists, or is about to."""
-        planned = any(row["id"] == identity for row in self.edits.rows.get(entity.table.name, ()))
+        rows = self.edits.rows.get(entity.table.name, ())
+        planned = any(row["id"] == identity and is_one(entity, row) for row in rows)
         return planned or there_is(self.catalog, entity, identity)
 
     def _nested(self, entity: Entity, identity: int, link: Link, content: Any, where: str) -> None:
@@ -324,16 +360,16 @@ class Plan:
             return
         others = [self._refer_or_create(link, one, {}, place) for one, place in zip(content, places, strict=True)]
         if others:
-            self.connect(link, identity, others)
+            self.connect(link, identity, others, where)
 
     def _add(self, entity: Entity, row: dict[str, Any], content: Mapping[str, Any], at: str) -> int:
         table = entity.table.name
         identity = self._next(table)
         properties = content.get("properties") or {}
         if table in _KEYED:
-            row["key"] = _text(properties.get("key", f"{_KEYED[table]}/{identity}"), f"{at}/properties/key")
+            row["key"] = text(properties.get("key", f"{_KEYED[table]}/{identity}"), f"{at}/properties/key")
         if table == "things":
-            row["kind"] = _text(properties.get("kind", ""), f"{at}/properties/kind")
+            row["kind"] = text(properties.get("kind", ""), f"{at}/properties/kind")
         if table == "datastreams":
             row.update(terms(properties, at))
         self._rows(table).append({"id": identity, **row})
@@ -354,46 +390,3 @@ class Plan:
 
     def _next(self, table: str) -> int:
         return self.catalog.next_id(table) + len(self._rows(table))
-
-
-def _unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The columns of a Datastream that come of its unit and observation type."""
-    unit = content["unitOfMeasurement"]
-    if not isinstance(unit, dict) or not unit.keys() <= UNIT_COLUMNS.keys():
-        raise InputRefused(f"{where} must be an object of name, symbol and definition")
-    for name in unit:
-        if unit[name] is not None:
-            _text(unit[name], f"{where}/{name}")
-    kind = VALUE_TYPES.get(str(content.get("observationType")))
-    if kind is None:
-        raise InputRefused(f"{where.rpartition('/')[0]}/observationType must be one of {', '.join(VALUE_TYPES)}")
-    row: dict[str, Any] = {column: unit.get(name) for name, column in UNIT_COLUMNS.items()}
-    if kind in (NUMBER, COUNT):
-        try:
-            si = to_si(unit.get("symbol"), unit.get("name"))
-        except InputRefused as error:
-            raise InputRefused(f"{where}: {error.why}") from None
-        row |= {"si_unit": si.si_unit, "factor": si.factor, "offset": si.offset}
-    return row
-
-
-def terms(properties: Mapping[str, Any], at: str) -> dict[str, Any]:
-    """Who may read a Datastream, and whether its results may be missing: said in its properties."""
-    access = properties.get("access", str(Access.OPEN))
-    if access not in list(Access):
-        raise InputRefused(f"{at}/properties/access must be one of {', '.join(Access)}")
-    flags = {name: properties.get(name, False) for name in ("personal", "nan_allowed")}
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise InputRefused(f"{at}/properties/{name} must be true or false")
-    return {"access": access, **flags}
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InputRefused(f"{where} must be a text")
-    return value
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
