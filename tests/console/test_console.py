@@ -7,14 +7,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.city.conftest import CityProcess
-from tests.console.conftest import PATIENCE_MS, Open, tell
+from tests.console.conftest import PATIENCE_MS, Open, tell, tell_until_asked
 
 expect.set_options(timeout=PATIENCE_MS)
 
 
 def test_what_waits_for_a_person_is_approved_and_refused_with_a_reason(look: Open, town: CityProcess) -> None:
     page = look("/console", staff=True)
-    tell(town, 2)
+    tell_until_asked(town)
     waiting = page.get_by_role("region", name="Waiting for approval")
     waiting.get_by_role("button", name=re.compile("^Approve the command for Lamp of the square")).first.click()
     dialog = page.get_by_role("dialog")
@@ -37,7 +37,7 @@ def _events(town: CityProcess, decision: str) -> list[tuple[str, str]]:
 
 def test_who_has_not_logged_in_is_told_that_approving_needs_a_token(look: Open, town: CityProcess) -> None:
     page = look("/console")
-    tell(town, 4)
+    tell_until_asked(town)
     page.get_by_role("button", name=re.compile("^Approve the command")).first.click()
     page.get_by_role("dialog").get_by_label("Reason").fill("let me")
     page.get_by_role("dialog").get_by_role("button", name="Approve").click()
@@ -48,7 +48,7 @@ def test_a_value_that_comes_is_on_the_page_without_asking(look: Open, town: City
     page = look("/console/things/1")
     expect(page.get_by_role("heading", name="Lamp of the square")).to_be_visible()
     expect(page.locator(".pulse .link")).to_have_text("live")
-    tell(town, 6, (-7.5, 5.0))
+    tell(town, (-7.5, 5.0))
     expect(page.get_by_role("region", name="Streams")).to_contain_text("-7.5 °C")
 
 
@@ -57,7 +57,7 @@ def test_a_link_that_broke_says_so_and_catches_up(look: Open, town: CityProcess)
     expect(page.locator(".pulse .link")).to_have_text("live")
     page.context.set_offline(True)
     expect(page.locator(".pulse .link")).to_have_text("the city does not answer")
-    tell(town, 8, (-9.25, 5.0))
+    tell(town, (-9.25, 5.0))
     page.context.set_offline(False)
     expect(page.get_by_role("region", name="Streams")).to_contain_text("-9.3 °C")
     expect(page.locator(".pulse .link")).to_have_text("live")
