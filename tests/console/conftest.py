@@ -100,10 +100,12 @@ def look(browser: Browser, town: CityProcess) -> Iterator[Open]:
         language: str = "en-GB",
         script: bool = True,
         staff: bool = False,
+        base: str = "",
     ) -> Page:
+        own = base or town.url
         context = browser.new_context(
             viewport={"width": wide, "height": 844}, color_scheme="dark" if dark else "light", locale=language,
-            java_script_enabled=script, reduced_motion="reduce", base_url=town.url,
+            java_script_enabled=script, reduced_motion="reduce", base_url=own,
         )  # fmt: skip
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
@@ -112,7 +114,7 @@ def look(browser: Browser, town: CityProcess) -> Iterator[Open]:
             assert answer.ok
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: complaints.append(asked.url) if _foreign(asked.url, town.url) else None)
+        page.on("request", lambda asked: complaints.append(asked.url) if _foreign(asked.url, own) else None)
         page.goto(path)
         return page
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.city.conftest import CityProcess
 from tests.console.conftest import PATIENCE_MS, Open, tell, tell_until_asked
+from tests.console.relay import Relay
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -53,14 +54,18 @@ def test_a_value_that_comes_is_on_the_page_without_asking(look: Open, town: City
 
 
 def test_a_link_that_broke_says_so_and_catches_up(look: Open, town: CityProcess) -> None:
-    page = look("/console/things/1")
-    expect(page.locator(".pulse .link")).to_have_text("live")
-    page.context.set_offline(True)
-    expect(page.locator(".pulse .link")).to_have_text("the city does not answer")
-    tell(town, (-9.25, 5.0))
-    page.context.set_offline(False)
-    expect(page.get_by_role("region", name="Streams")).to_contain_text("-9.3 °C")
-    expect(page.locator(".pulse .link")).to_have_text("live")
+    relay = Relay(town.url)
+    try:
+        page = look("/console/things/1", base=relay.url)
+        expect(page.locator(".pulse .link")).to_have_text("live")
+        relay.cut()
+        expect(page.locator(".pulse .link")).to_have_text("the city does not answer")
+        tell(town, (-9.25, 5.0))
+        relay.mend()
+        expect(page.get_by_role("region", name="Streams")).to_contain_text("-9.3 °C")
+        expect(page.locator(".pulse .link")).to_have_text("live")
+    finally:
+        relay.close()
 
 
 def test_a_mandate_changes_with_a_reason_that_stands_on_the_record(look: Open, town: CityProcess) -> None:

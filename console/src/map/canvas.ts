@@ -60,12 +60,14 @@ export class Canvas {
   ) {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const bounds = city.bounds ?? [-0.01, -0.01, 0.01, 0.01];
+    // The panel on the left is no part of the view.
+    const room = { top: 20, right: 20, bottom: 20, left: element.clientWidth > 900 ? 340 : 20 };
     this.ground = new Ground({
       container: element,
       style: style(city, dark),
       ...(sight
         ? { center: [sight.lon, sight.lat] as Spot, zoom: sight.zoom, pitch: sight.pitch, bearing: sight.bearing }
-        : { bounds, fitBoundsOptions: { padding: 20, pitch: 50, bearing: -15 } }),
+        : { bounds, fitBoundsOptions: { padding: room, pitch: 50, bearing: -15 } }),
       maxPitch: 75,
       maxZoom: 20,
       minZoom: 8,

@@ -218,7 +218,7 @@ def listed_things(city: City, words: str, kind: str, after: int, limit: int) -> 
 
     ``next`` is where the next page begins (None: there is none), ``count`` how many there are in all.
     """
-    wanted = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    wanted = words.replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     chosen = [or_(*(c.ilike(f"%{wanted}%", escape="\\") for c in (THINGS.c.name, THINGS.c.key)))] if words else []
     chosen += [THINGS.c.kind == kind] if kind else []
     query = (
