@@ -111,7 +111,7 @@ function CityMapView({ city }: { city: CityMap }) {
 
   // A past hour, frame by frame.
   const frames = useQueries({
-    queries: moment
+    queries: moment?.from // 0: the time bar has not chosen an hour yet
       ? kinds.map(({ kind, property, properties }) => {
           const streams = properties.find((one) => one.name === property)?.streams ?? 0;
           const step = Math.max(STEP_S, Math.ceil((3600 * streams) / 500_000)); // the city gives at most so many figures at once
@@ -171,7 +171,11 @@ function CityMapView({ city }: { city: CityMap }) {
   }, [layers, thing, alerts, measure, turn, dark]);
   useEffect(() => say({ thing: thing === null ? null : String(thing) }), [thing, say]);
   useEffect(() => say({ off: off.size ? [...off].join(",") : null }), [off, say]);
-  useEffect(() => say({ at: moment ? String(Math.round(moment.at)) : null }), [moment, say]);
+  useEffect(() => {
+    // When it has come to rest: a browser takes only so many changes of its address.
+    const rest = setTimeout(() => say({ at: moment?.from ? String(Math.round(moment.at)) : null }), 400);
+    return () => clearTimeout(rest);
+  }, [moment, say]);
 
   const share = async () => {
     await navigator.clipboard?.writeText(location.href).catch(() => undefined);

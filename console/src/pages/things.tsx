@@ -29,6 +29,10 @@ export function ThingsPage() {
   const map = useAsk<CityMap>("/api/map");
   const things = useAsk<Rows>(query("/api/things", { search, kind, after, limit: PAGE }));
   const [adding, setAdding] = useState(asked.has("add"));
+  const look = (next: string) => {
+    setWords(next);
+    if (after) go(`things?${new URLSearchParams({ kind, search: next })}`, { replace: true }); // what is found begins anew
+  };
   const turn = (next: number) => go(`things?${new URLSearchParams({ kind, search, after: String(next) })}`);
   return (
     <Page
@@ -44,7 +48,7 @@ export function ThingsPage() {
       <div className="filters">
         <label className="field grow">
           <span>{t("search")}</span>
-          <input type="search" value={words} placeholder={t("things.search.hint")} onChange={(event) => setWords(event.target.value)} maxLength={100} />
+          <input type="search" value={words} placeholder={t("things.search.hint")} onChange={(event) => look(event.target.value)} maxLength={100} />
         </label>
         <label className="field">
           <span>{t("things.kind")}</span>
