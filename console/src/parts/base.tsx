@@ -1,5 +1,5 @@
 // Small parts that every page uses: links, badges, cards, empty and broken states.
-import type { ReactNode } from "react";
+import { useId, type ReactNode } from "react";
 
 import { Refused, type Fates } from "../api";
 import { number } from "../format";
@@ -32,7 +32,7 @@ export function Page({ title, lead, actions, children }: { title: string; lead?:
 
 export function Card({ title, icon, count, tone, children, actions }: { title: string; icon?: IconName; count?: number; tone?: string; children: ReactNode; actions?: ReactNode }) {
   const { language } = useWords();
-  const id = `card-${title.replace(/\W+/g, "-")}`;
+  const id = useId();
   return (
     <section className={`card ${tone ?? ""}`} aria-labelledby={id}>
       <header>
