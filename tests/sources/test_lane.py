@@ -65,9 +65,9 @@ class Paper:
         keyed = [n for n, message in enumerate(self.messages, 1) if message[0].endswith(".keyed")]
         return Message(keyed[-1], "", b"", {}) if keyed else None
 
-    def tail(self, _: str, __: int, *, subject: str, headers_only: bool) -> "Reader":
+    def tail(self, _: str, __: int, *, subjects: Sequence[str], headers_only: bool) -> "Reader":
         assert headers_only
-        assert subject == "civium.obs0.*.keyed"
+        assert list(subjects) == ["civium.obs0.*.keyed"]
         return Reader(self)
 
     def values(self) -> list[float]:
@@ -107,6 +107,7 @@ def desk(paper: Paper) -> Desk:
         "property": 1,
         "sensor": 1,
         "access": "open",
+        "personal": False,
         "si_unit": "1",
     }
     streams = StreamIndex()
