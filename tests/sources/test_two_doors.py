@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -42,12 +42,14 @@ class SharedPaper(Paper):
                 self.overtaken += 1
                 raise LogConflict("overtaken")
         trouble = self.trouble.pop(0) if self.trouble else ""
+        if trouble == "unanswered":
+            raise LogInDoubt("no answer")
         self.messages.append((subject, key, data, headers))
         if trouble == "answer lost":
             raise LogInDoubt("no answer")
         return len(self.messages), False
 
-    def tail(self, _: str, __: int, *, subject: str, headers_only: bool) -> Reader:
+    def tail(self, _: str, __: int, *, subjects: Sequence[str], headers_only: bool) -> Reader:
         return SlowReader(self)
 
 
@@ -128,6 +130,20 @@ def test_an_answer_that_was_lost_is_found_although_another_door_stored_something
         first = asyncio.ensure_future(one.post(reading(1, "a")))
         await asyncio.sleep(0.02)
         await asyncio.gather(first, persistently(lambda: other.post(reading(2, "b"))))
+
+    assert Counter(run(work).values()) == Counter([1, 2])
+
+
+def test_a_message_in_doubt_whose_key_another_door_stored_meanwhile_does_not_shut_the_lane() -> None:
+    async def work(paper: SharedPaper, one: Desk, other: Desk) -> None:
+        paper.trouble = ["unanswered"]
+        first = asyncio.ensure_future(outcome(one.post(reading(1, "a"))))
+        while paper.trouble:
+            await asyncio.sleep(0.001)
+        stored = await persistently(lambda: other.post(reading(1, "a")))
+        assert isinstance(await first, LogInDoubt)
+        assert await persistently(lambda: one.post(reading(1, "a"))) == stored
+        assert isinstance(await one.post(reading(2)), int)
 
     assert Counter(run(work).values()) == Counter([1, 2])
 

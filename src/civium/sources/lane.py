@@ -5,9 +5,6 @@ each request is answered when its own rows are stored. A message whose answer is
 is known (it is sent again under the same number, which the log knows), its senders wait and the lane is shut: who comes
 is told to come back, nothing of theirs is stored, and nothing piles up in memory while the log is away.
 
-Where several doors share the log, the same key may come to two of them at once. So a message with keys is stored only
-behind the last one with keys that its door has seen: who was overtaken looks first at what the other one stored.
-
 This is the one place where observations enter the log: with several shards there are several lanes.
 """
 
@@ -30,6 +27,7 @@ from civium.engines.log import Log, LogConflict, LogInDoubt, LogUnavailable
 from civium.sources.batch import NOTHING_STORED, Batch
 from civium.sources.claims import CONFLICT, MOST_BYTES
 from civium.sources.keys import HEADER, MOST_NAMED, SPAN, Place, RecentKeys, read_header, settled, write_header
+from civium.sources.overtaking import Overtaken, Seen, Taken
 from civium.sources.sensorthings.observations import Reading
 
 _LOG = said_by("door")
@@ -37,16 +35,11 @@ _RETRY_S = 0.1
 _ANSWER_S = 2.0  # a log that takes longer to answer may have died: its message is in doubt
 _LONGEST_S = 60.0  # that a sender is kept waiting for what became of a message in doubt
 _QUICK_ROWS = 5_000  # more are encoded beside the loop
-_STAND_BACK_S = 0.01  # at most, after another door was first
 PLAIN, KEYED = "0", "0.keyed"
 NO_SPANS = np.empty(0, SPAN)
 _NO_ROWS = OBSERVATION.empty_table()
 
 Examine = Callable[[Sequence[Reading]], Batch]
-
-
-class _Overtaken(Exception):
-    """Another door stored a message with keys before ours: ours must be looked at again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,16 +71,12 @@ class Lane:
         self.refused = 0
         self._storing: set[asyncio.Task[None]] = set()
         self._in_doubt = 0  # messages of which nobody knows yet whether they are stored
-        self._subject = f"civium.{self._stream.lower()}"
-        self._in_turn = asyncio.Lock()  # held by a message that others of a shared log may overtake
-        self._seen = 0  # sequence of the last message with keys whose keys are in the index
-        self._sees = asyncio.Event()  # something was seen
-        self._last_under: dict[str, int] = {}  # subject -> its last message, up to ``_seen``
+        self._seen = Seen(self._stream)
         self._name, self._count = secrets.token_hex(8), 0
 
     async def remember(self, complete: asyncio.Event) -> None:
         """Fill the index with the keys that the log still names; where others store too, go on with theirs."""
-        subject = f"{self._subject}.*.keyed"
+        subject = self._seen.keyed
         until: int | None = None
         tail = self._log.tail(self._stream, 0, subjects=(subject,), headers_only=True)
         while True:
@@ -105,7 +94,7 @@ class Lane:
             for message in await tail.fetch(1000, 5.0):
                 if named := message.headers.get(HEADER):
                     self._keys.settle(read_header(named), pack(self._shard, message.sequence))
-                self._see(message.subject, message.sequence)
+                self._seen.see(message.subject, message.sequence)
 
     def check_open(self) -> None:
         """Raise LogUnavailable while it is not known whether a message was stored."""
@@ -273,14 +262,14 @@ class Lane:
         try:
             return await self._send_now(table, spans, waiting, subject, key, headers, after)
         finally:
-            self._in_turn.release()
+            self._seen.turn.release()
 
     async def _take_turn(self) -> None:
         while True:
             self.check_open()  # who waits behind a message in doubt must come back
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_S):
-                    await self._in_turn.acquire()
+                    await self._seen.turn.acquire()
                     return
 
     async def _send_now(
@@ -298,6 +287,7 @@ class Lane:
         self._count += 1
         key = key or f"{self._name}/{self._count}"
         doubtful, before = False, self._log.last(self._stream)
+        until = asyncio.get_running_loop().time() + _LONGEST_S
         giving_up: asyncio.TimerHandle | None = None
         try:
             while True:
@@ -306,8 +296,12 @@ class Lane:
                     found = await self._log.holds(self._stream, key, before) if doubtful else None
                     sequence = found or await self._publish(data, subject, key, sent, spans, after)
                     break
-                except _Overtaken:
+                except Overtaken:
+                    if not doubtful and asyncio.get_running_loop().time() > until:
+                        raise LogUnavailable("other doors were first each time; try again later") from None
                     continue
+                except Taken as error:  # ours would have been refused behind it, if it was still on its way
+                    raise (LogInDoubt(str(error)) if doubtful else error) from None
                 except LogInDoubt as error:
                     if not doubtful:
                         doubtful = True
@@ -341,33 +335,18 @@ class Lane:
         )
         if not self._log.shared or (after is None and not len(spans)):
             return (await publish())[0]
-        whole, seen = f"{self._subject}.{subject}", self._seen
-        if after is not None and self._last_under.get(whole, after) > after:
+        seen = self._seen.last
+        if after is not None and not self._seen.follows(subject, after):
             raise LogConflict(f"another door stores what comes to {subject.partition('.')[0]}")
         if any(place is not None and place.first for place in self._keys.find(spans["key"].tolist())):
-            raise LogUnavailable("the same came to another door at this moment; try again later")
+            raise Taken("the same came to another door at this moment; try again later")
         try:
-            sequence, _ = await publish(expect_last=seen, expect_of=f"{self._subject}.*.keyed")
+            sequence, _ = await publish(expect_last=seen, expect_of=self._seen.keyed)
         except LogConflict:
-            await self._look(seen)
-            raise _Overtaken from None
-        self._see(whole, sequence)
+            await self._seen.look(seen, _ANSWER_S)
+            raise Overtaken from None
+        self._seen.stored(subject, sequence)
         return sequence
-
-    def _see(self, subject: str, sequence: int) -> None:
-        """The keys of a message are in the index, and those of all before it."""
-        self._last_under[subject] = max(sequence, self._last_under.get(subject, 0))
-        self._seen = max(sequence, self._seen)
-        self._sees.set()
-
-    async def _look(self, seen: int) -> None:
-        """Wait until something behind ``seen`` is in the index, and then for another's luck."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
-                while self._seen <= seen:
-                    self._sees.clear()
-                    await self._sees.wait()
-        await asyncio.sleep(_STAND_BACK_S * secrets.randbelow(1000) / 1000)
 
     def _turn_away(self) -> None:
         """Tell those who are behind a message in doubt to come back: nothing of theirs was sent."""
