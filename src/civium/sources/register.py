@@ -201,7 +201,6 @@ class _Planner:
             where = self._add("locations", row)
             self.rows["thing_locations"].append({"thing": identity, "location": where, "time": self.now})
             if known is not None:
-                self.added -= 1  # nothing new of its own
                 self.moved[identity] = where
                 history = self.next["historical_locations"]
                 self.next["historical_locations"] = history + 1
@@ -256,7 +255,7 @@ class _Planner:
         identity = row["id"] = self.next[table]
         self.next[table] = identity + 1
         self.rows[table].append(row)
-        self.added += 1
+        self.added += table in self.updates  # what has a key; sensors and places come with it
         return identity
 
 
