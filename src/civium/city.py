@@ -28,8 +28,9 @@ from civium.core.tasks import end, running
 from civium.cut import Cuts
 from civium.engines.abilities import check
 from civium.engines.blobs import Blobs
-from civium.engines.catalog import Catalog, Change
-from civium.engines.catalog.tables import DATASTREAMS
+from civium.engines.calibration import calibrations
+from civium.engines.catalog import Catalog, Change, orders
+from civium.engines.catalog.tables import DATASTREAMS, ORDERS
 from civium.engines.compute import Compute, ProcessCompute
 from civium.engines.devices import Devices
 from civium.engines.leases import Leases, during
@@ -156,6 +157,7 @@ class City:
         self.changes.watch(self.rights.take)
         self.tokens = Tokens(self)
         self.store.hide(self.catalog.streams.gone())
+        self.store.calibrate(await asyncio.to_thread(calibrations, self.catalog))
         self.changes.watch(self._was_changed)
         stack.push_async_callback(self.changes.stop)
         self.stored = Progress(self._nudge if self.log.shared else None)
@@ -258,7 +260,11 @@ class City:
             await self.follower.take(shard, until, rows, corrected)
 
     async def _was_changed(self, _: int, change: Change) -> None:
-        """What was taken away from the catalogue is no longer to be read."""
+        """What was taken away from the catalogue is no longer to be read; what is calibrated is read otherwise."""
+        if any(row["kind"] == orders.CALIBRATION for row in change.rows.get(ORDERS.name, ())):
+            known = await asyncio.to_thread(calibrations, self.catalog)
+            await asyncio.to_thread(self.store.calibrate, known)
+            self.follower.live.calibrated = known
         if change.deletes.get(DATASTREAMS.name):
             self.store.hide(self.catalog.streams.gone())
             if self.roles & {"turn", "web"}:

@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_watch.alarms, name="alarms")
 app.add_typer(cli_watch.maintenance, name="maintenance")
+app.add_typer(cli_watch.config, name="config")
+app.command("calibrate")(cli_watch.calibrate)
 CityFolder = Annotated[Path, typer.Option("--city", help="The city's state folder.", envvar="CIVIUM_CITY")]
 HERE = Path("city")
 

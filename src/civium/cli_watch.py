@@ -82,6 +82,77 @@ def _act(city: Path, alarm: int, what: str, *, who: str, why: str, hours: float 
     typer.echo(f"alarm {alarm}: {told['state']}")
 
 
+def calibrate(
+    datastream: Annotated[int, typer.Argument(help="Id of the Datastream.")],
+    city: CityFolder = HERE,
+    gain: Annotated[float, typer.Option(help="What a raw value is multiplied with.")] = 1.0,
+    offset: Annotated[float, typer.Option(help="What is added then, in the unit of the stream.")] = 0.0,
+    since: Annotated[str, typer.Option("--from", help="A whole quarter of an hour, e.g. 2026-06-01T08:00Z.")] = "",
+    reason: Because = "",
+    who: Who = "operator",
+) -> None:
+    """Correct what a stream reads from an instant on; the raw readings stay as they came."""
+    from civium.client import connect
+
+    with connect(city) as client:
+        when = since or _quarter(client.get("/api/status")["now"])
+        body: dict[str, Any] = {
+            "datastream": datastream,
+            "gain": gain,
+            "offset": offset,
+            "from": when,
+            "who": who,
+            "why": reason,
+        }
+        client.post("/api/calibrations", **body)
+    typer.echo(f"Datastream {datastream}: raw * {gain:g} + {offset:g} from {when} on")
+
+
+def _quarter(now: str) -> str:
+    """The quarter of an hour in which an instant lies."""
+    when = datetime.fromisoformat(now)
+    return when.replace(minute=when.minute // 15 * 15, second=0, microsecond=0).isoformat()
+
+
+config = typer.Typer(help="The configuration of a city as files.", no_args_is_help=True)
+
+
+@config.command("export")
+def config_export(folder: Annotated[Path, typer.Argument(help="Where the files go.")], city: CityFolder = HERE) -> None:
+    """Write what people have ordered into files, for version control: mandates, rules, on-call lists, calibrations."""
+    from civium.client import connect
+    from civium.configuration import export
+
+    with connect(city) as client:
+        for path in export(client, city, folder):
+            typer.echo(path)
+
+
+@config.command("apply")
+def config_apply(
+    folder: Annotated[Path, typer.Argument(help="Where the files are.")],
+    city: CityFolder = HERE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; else only the differences are shown.")] = False,
+    reason: Because = "",
+    who: Who = "operator",
+) -> None:
+    """Bring a city to what files say; without --yes only say what would change, with exit code 1 if anything."""
+    from civium.client import connect
+    from civium.configuration import carry_out, differences
+
+    with connect(city) as client:
+        changes = differences(client, city, folder)
+        for change in changes:
+            typer.echo(change.said)
+        if not changes:
+            typer.echo("the city is as the files say")
+        elif yes:
+            carry_out(client, changes, who, reason)
+            typer.echo(f"{len(changes)} changes are made")
+        else:
+            raise typer.Exit(1)
+
+
 @maintenance.callback(invoke_without_command=True)
 def maintenance_list(context: typer.Context, city: CityFolder = HERE) -> None:
     """Show what is under maintenance now."""

@@ -35,6 +35,9 @@ def show_status(status: dict[str, Any], practices: list[dict[str, Any]]) -> None
         table.add_row(name.replace("_", " "), f"{status[name]:,}")
     table.add_row("things", ", ".join(f"{count:,} {kind}" for kind, count in status["things"].items()) or "none")
     table.add_row("switch", "[red]the whole city only advises[/red]" if status["advise_only"] else "mandates count")
+    for name, source in status["sources"].items():
+        told = f"{source['accepted']:,} readings, {source['refused']:,} refused, last {source['last'] or 'never'}"
+        table.add_row(f"source {name}", escape(f"{told}; {source['trouble']}" if source["trouble"] else told))
     for name, trouble in status["troubles"].items():
         table.add_row(f"[red]{name}[/red]", trouble)
     console.print(table)

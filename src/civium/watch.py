@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -23,7 +24,8 @@ from civium.alarms.push import Key, PushSender, Subscription, read_subscription
 from civium.alarms.rules import CONDITIONS, Rule, read_rule
 from civium.core import InputRefused
 from civium.core.tasks import end
-from civium.engines.catalog import Catalog, orders
+from civium.engines.calibration import QUARTER_HOUR_US
+from civium.engines.catalog import COUNT, NUMBER, Catalog, orders
 from civium.engines.catalog.tables import ACTUATORS, ORDERS
 from civium.ledger.projection import INCIDENTS
 from civium.sources.changes import Rows
@@ -44,23 +46,24 @@ class Watch:
         self._city = city
         self.book = Book(city.log, city.place / "alarms.db")
         self.maintenance = Maintenance(city.catalog)
-        self.desk = Desk(self.book, city.catalog, self.maintenance, self._latest, lambda: self._stopped)
+        found = (self._latest, self._stopped_now, self._adjust)
+        self.desk = Desk(self.book, city.catalog, self.maintenance, *found)
         settings = city.settings.alarms
         self.key = Key.of(city.folder / "push.key", settings.push_key)
         hook = HookSender(settings)
         push = PushSender(self.key, settings.push_contact, self._subscriptions, self._unsubscribed)
         senders: dict[str, Sender] = {"mailto": MailSender(settings), "https": hook, "http": hook, "push": push}
         self.delivery = Delivery(self.desk, senders, city.settings.name, settings.url)
-        self._stopped: dict[str, tuple[str, str]] = {}
+        self._stopped: dict[tuple[str, str], tuple[str, str]] = {}  # practice and shard -> held or broken, and why
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up the book of alarms, and which practices make no turn."""
         await self.book.start()
-        newest = select(func.max(INCIDENTS.c.seq)).group_by(INCIDENTS.c.practice)
+        newest = select(func.max(INCIDENTS.c.seq)).group_by(INCIDENTS.c.practice, INCIDENTS.c.shard)
         query = select(INCIDENTS).where(INCIDENTS.c.seq.in_(newest))
         for row in await asyncio.to_thread(self._city.ledger.projection.rows, query):
-            self._learn(0, {"type": row["what"], "practice": row["practice"], "why": row["why"]})
+            self._learn(0, {**row, "type": row["what"]})
         self._city.ledger.watch(self._learn)
         self._city.changes.watch(self.desk.was_changed)
         self._city.follower.watch(self.desk.note)
@@ -155,6 +158,26 @@ class Watch:
         await self._order(orders.MAINTENANCE, key, dict(body), who, why)
         return key
 
+    async def calibrate(self, stream: int, since: int, gain: float, offset: float, who: str, why: str) -> str:
+        """What a stream reads from ``since`` [us since epoch] on is raw * gain + offset, in its own unit; returns the
+        key of the order. Raises InputRefused.
+        """
+        index = self._city.catalog.streams
+        if not index.known(np.array([stream]))[0]:
+            raise InputRefused(f"there is no Datastream {stream}", status=404)
+        if index.value_type[stream] not in (NUMBER, COUNT):
+            raise InputRefused(f"Datastream {stream} holds no numbers")
+        if since % QUARTER_HOUR_US:
+            raise InputRefused("a calibration begins at a whole quarter of an hour (UTC)")
+        if not (isfinite(gain) and isfinite(offset)) or gain == 0:
+            raise InputRefused("gain and offset are finite numbers, and the gain is not 0")
+        factor, shift = float(index.factor[stream]), float(index.offset[stream])
+        si_offset = factor * offset + shift - gain * shift  # the line is given in the stream's unit, and kept in SI
+        body = {"datastream": stream, "since": since, "gain": gain, "offset": offset}
+        key = f"{stream}@{since}"
+        await self._order(orders.CALIBRATION, key, {**body, "si_gain": gain, "si_offset": si_offset}, who, why)
+        return key
+
     async def subscribe(self, body: Mapping[str, Any], who: str) -> str:
         """Take in the subscription of a person's browser; returns its key. Raises InputRefused."""
         given = read_subscription(body)
@@ -195,11 +218,22 @@ class Watch:
         identity, made, time, value = self._city.follower.live.latest_made(streams)
         return Latest(np.where(identity > 0, made, 0), time, value)
 
+    def _adjust(
+        self, streams: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return self._city.follower.live.calibrated.applied(streams, times, values)
+
     def _learn(self, _: int, entry: Mapping[str, Any]) -> None:
-        if entry["type"] in ("held", "broken"):
-            self._stopped = {**self._stopped, entry["practice"]: (entry["type"], entry["why"])}
-        elif entry["type"] == "resumed":
-            self._stopped = {name: told for name, told in self._stopped.items() if name != entry["practice"]}
+        if entry["type"] not in ("held", "broken", "resumed"):
+            return
+        work = (entry["practice"], entry.get("shard", "all"))
+        others = {other: told for other, told in self._stopped.items() if other != work}
+        stopped = {} if entry["type"] == "resumed" else {work: (entry["type"], entry["why"])}
+        self._stopped = {**others, **stopped}
+
+    def _stopped_now(self) -> dict[str, tuple[str, str]]:
+        """The practices that are held or broken, in any of their shards."""
+        return {practice: told for (practice, _), told in self._stopped.items()}
 
 
 def _in_si(body: Mapping[str, Any]) -> dict[str, Any]:

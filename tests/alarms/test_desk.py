@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from civium.core import MICROSECONDS, InputRefused
+from civium.engines.calibration import calibrations
 from civium.engines.catalog import orders
 from tests.alarms.stand import START, Stand
 
@@ -157,3 +158,14 @@ def test_maintenance_of_a_thing_and_of_an_area_keeps_alarms_silent_until_its_end
     stand.order(orders.MAINTENANCE, "thing", {"until": at(500), "thing": 7})
     stand.look(102)
     assert set(stand.open()) == {"thing:1", "thing:2", "thing:8"}
+
+
+def test_who_reads_under_a_cut_applies_the_calibrations_that_were_known_then(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    body = {"datastream": 1, "since": 0, "gain": 2.0, "offset": 0.0, "si_gain": 2.0, "si_offset": 0.0}
+    before = stand.catalog.applied()
+    stand.order(orders.CALIBRATION, "1@0", body)
+    then = stand.catalog.applied()
+    stand.order(orders.CALIBRATION, "1@0", None)
+    found = [bool(calibrations(stand.catalog, at)) for at in (before, then, stand.catalog.applied())]
+    assert found == [False, True, False]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from civium.alarms import on_call
 from civium.alarms.alarm import Alarm, Event, pack_streams
 from civium.alarms.book import Book
-from civium.alarms.conditions import Arrivals, Latest, Lookout
+from civium.alarms.conditions import Arrivals, Arrived, Latest, Lookout
 from civium.alarms.groups import Groups
 from civium.alarms.maintenance import Maintenance
 from civium.alarms.naming import Names
@@ -20,6 +20,7 @@ from civium.core import MICROSECONDS, InputRefused
 from civium.engines.catalog import Catalog, Change, orders
 
 Ids = NDArray[np.int64]
+Adjust = Callable[[Ids, Ids, NDArray[np.float64]], NDArray[np.float64]]  # raw values, as they are to be read
 Stopped = Callable[[], Mapping[str, tuple[str, str]]]  # practice -> held or broken, and why
 _MOST_AT_ONCE = 20  # alarms that one rule raises at one look; what is beyond is one alarm
 _WHOLE_S = 60.0  # corrections change a latest reading without a new one: everything is looked at so often
@@ -38,13 +39,20 @@ class _Found:
 
 
 class Desk:
-    """``latest`` gives the latest reading of streams, ``stopped`` the practices that make no turn."""
+    """``latest`` gives the latest reading of streams, ``stopped`` the practices that make no turn; ``adjust`` is the
+    calibration of streams at times."""
 
     def __init__(
-        self, book: Book, catalog: Catalog, maintenance: Maintenance, latest: Callable[[Ids], Latest], stopped: Stopped
+        self,
+        book: Book,
+        catalog: Catalog,
+        maintenance: Maintenance,
+        latest: Callable[[Ids], Latest],
+        stopped: Stopped,
+        adjust: Adjust = lambda streams, times, values: values,
     ) -> None:
         self.book, self.maintenance = book, maintenance
-        self._catalog, self._latest, self._stopped = catalog, latest, stopped
+        self._catalog, self._latest, self._stopped, self._adjust = catalog, latest, stopped, adjust
         self._arrivals, self._groups, self._names = Arrivals(), Groups(catalog), Names(catalog)
         self.rules: dict[str, Rule] = {}
         self.lists: dict[str, on_call.OnCall] = {}
@@ -174,6 +182,9 @@ class Desk:
     def _find(self, now: int) -> dict[str, _Found]:
         whole = now - self._whole_at >= _WHOLE_S * MICROSECONDS
         arrived = self._arrivals.take(lambda streams: self._latest(streams).time)
+        times = self._latest(arrived.streams).time
+        one, other = (self._adjust(arrived.streams, times, peak) for peak in (arrived.high, arrived.low))
+        arrived = Arrived(arrived.streams, np.fmax(one, other), np.fmin(one, other))
         self._whole_at = now if whole else self._whole_at
         index = self._catalog.streams
 

@@ -29,6 +29,8 @@ def findings(client: CityClient, *, running: bool) -> Iterator[Finding]:
     yield _blobs(told["blobs"])
     for name, trouble in status["troubles"].items():
         yield Finding(name, State.BAD, trouble, "it goes on trying; if this stays, stop the city and start it again")
+    for name, source in status["sources"].items():
+        yield _source(name, source)
     for practice in client.get("/api/practices"):
         yield _practice(practice, status, running=running)
 
@@ -115,6 +117,14 @@ def _blobs(blobs: dict[str, Any]) -> Finding:
             "states", State.BAD, said, "these decisions cannot be replayed; restore a backup beside, and compare"
         )
     return judged("states", f"{blobs['wanted']:,} of the last decisions, all there")
+
+
+def _source(name: str, source: dict[str, Any]) -> Finding:
+    counts = f"{source['accepted']:,} readings, {source['refused']:,} refused"
+    said = f"{source['kind']}: {counts}, last {source['last'] or 'never'}"
+    do = f"look at [sources.{name}] in civium.toml, or at the system that it comes from" if source["trouble"] else ""
+    do = do or (f"see civium letters --topic sources/{name}" if source["refused"] else "")
+    return judged(f"source {name}", f"{said}; {source['trouble']}" if source["trouble"] else said, look=do)
 
 
 def _practice(practice: dict[str, Any], status: dict[str, Any], *, running: bool) -> Finding:

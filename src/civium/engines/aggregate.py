@@ -4,15 +4,17 @@ Each day of the span is answered from the coarsest table that knows it exactly, 
 roll-ups where a day is closed, raw rows where it is open or a late row has come since.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from civium.core import InputRefused, to_datetime
 from civium.engines import corrections
+from civium.engines.calibration import CALIBRATED, NONE, Calibrations
 from civium.engines.rollups import (
     DAILY,
     DAY,
@@ -40,10 +42,18 @@ _STREAMS_SQL = """
 SELECT w."group", (epoch_us(o.start) - {start}) // {step} AS k, sum(o.n)::BIGINT AS n, sum(o.total) AS total,
     min(coalesce(o.low, o.total)) AS low, max(coalesce(o.high, o.total)) AS high,
     arg_max(coalesce(o.last, o.total), o.last_at) AS last, max(o.last_at) AS last_at
-FROM lake.{table} o JOIN wanted w ON o.stream = w.stream
+FROM {figures} o JOIN wanted w ON o.stream = w.stream
 WHERE o.start >= make_timestamp({first}) AND o.start < make_timestamp({end})
 GROUP BY ALL
 """
+# The same of streams that are calibrated: the figures of a bucket are mapped as its readings would be.
+_CALIBRATED_SQL = """(SELECT f.* REPLACE (
+    coalesce(f.total * k.gain + f.n * k."offset", f.total) AS total,
+    coalesce(if(k.gain < 0, coalesce(f.high, f.total), coalesce(f.low, f.total)) * k.gain + k."offset", f.low) AS low,
+    coalesce(if(k.gain < 0, coalesce(f.low, f.total), coalesce(f.high, f.total)) * k.gain + k."offset", f.high) AS high,
+    coalesce(coalesce(f.last, f.total) * k.gain + k."offset", f.last) AS last)
+FROM lake.{table} f LEFT JOIN memory.main.calibrations k
+    ON f.stream = k.stream AND f.start >= k.since AND f.start < k.until)"""
 _CITY_SQL = """
 SELECT 0::BIGINT AS "group", (epoch_us(start) - {start}) // {step} AS k, sum(n)::BIGINT AS n, sum(total) AS total,
     min(low) AS low, max(high) AS high, NULL::DOUBLE AS last, NULL::TIMESTAMP AS last_at
@@ -87,7 +97,13 @@ class Aggregate:
 
 
 def aggregate(
-    c: duckdb.DuckDBPyConnection, wanted: pa.Table, start: int, end: int, step: int, whole: Whole | None = None
+    c: duckdb.DuckDBPyConnection,
+    wanted: pa.Table,
+    start: int,
+    end: int,
+    step: int,
+    whole: Whole | None = None,
+    known: Calibrations = NONE,
 ) -> Aggregate:
     """Figures of the readings with ``start <= time < end`` [us since epoch] in steps of ``step`` [us].
 
@@ -99,11 +115,17 @@ def aggregate(
     c.execute("BEGIN")  # one state of the lake for all that follows
     try:
         c.register("wanted", wanted)
-        sources = _sources(c, start, end, step, whole is not None)
+        mine = np.isin(known.stream, wanted.column("stream").to_numpy())
+        if mine.any():
+            whole = None  # what was summed up over streams cannot be mapped
+        split = {to_datetime(since).date() for since in known.since[mine & (known.since % DAY != 0)].tolist()}
+        sources = _sources(c, start, end, step, whole is not None, split)
         new = unknown(positions(c))
-        rows = corrections.current(c)
+        rows, figures = corrections.current(c), "lake.{table}"
+        if mine.any():
+            rows, figures = CALIBRATED.format(rows=rows), _CALIBRATED_SQL
         late_rows = [(source, new if more else []) for source, more in sources]
-        parts = [part for source, some in late_rows for part in _parts(source, start, step, whole, some, rows)]
+        parts = [part for source, some in late_rows for part in _parts(source, start, step, whole, some, rows, figures)]
         last = "NULL::DOUBLE" if whole else "arg_max(last, last_at)"
         text = _SUM_SQL.format(start=start, step=step, last=last, parts=" UNION ALL ".join(parts))
         figures = c.execute(text).to_arrow_table()
@@ -123,7 +145,9 @@ def _check(start: int, end: int, step: int) -> None:
         )
 
 
-def _sources(c: duckdb.DuckDBPyConnection, start: int, end: int, step: int, whole: bool) -> list[tuple[Source, bool]]:
+def _sources(
+    c: duckdb.DuckDBPyConnection, start: int, end: int, step: int, whole: bool, split: Set[date]
+) -> list[tuple[Source, bool]]:
     """Which table answers for which part, in the order of time, and whether late raw rows have to be added to it."""
     first, last = to_datetime(start).date(), to_datetime(end - 1).date()
     days = {day: it.state for day, it in calendar(c).items() if first <= day <= last}
@@ -135,7 +159,7 @@ def _sources(c: duckdb.DuckDBPyConnection, start: int, end: int, step: int, whol
     for n in range((last - first).days + 1):
         day = first + timedelta(days=n)
         state = days.get(day)
-        table = _table(day, state, step, whole) if day not in behind or state != ROLLED else _RAW
+        table = _table(day, state, step, whole, day in split) if day not in behind or state != ROLLED else _RAW
         more = table != _RAW and day in behind
         until = min(end, instant(day) + DAY)
         if found and (day in silent or (found[-1][0].table == table and found[-1][1] == more)):
@@ -145,8 +169,11 @@ def _sources(c: duckdb.DuckDBPyConnection, start: int, end: int, step: int, whol
     return found
 
 
-def _table(day: date, state: str | None, step: int, whole: bool) -> str:
-    """The coarsest table that knows a day exactly; raises InputRefused where there is none any more."""
+def _table(day: date, state: str | None, step: int, whole: bool, split: bool) -> str:
+    """The coarsest table that knows a day exactly; raises InputRefused where there is none any more.
+
+    In a day that is ``split`` a calibration begins: its daily figures are of both.
+    """
     fine = step % QUARTER_HOUR != 0
     if state is None or state == OPEN or (state == ROLLED and fine):
         return _RAW
@@ -159,14 +186,16 @@ def _table(day: date, state: str | None, step: int, whole: bool) -> str:
     if state == DAILY:
         if step != DAY:
             raise InputRefused(f"only daily figures are left of {day}: ask for steps of one day", status=410)
+        if split:
+            raise InputRefused(f"only daily figures are left of {day}, in which a calibration begins", status=410)
         return _DAYS
-    return _CITY if whole else _DAYS if step == DAY else _QUARTER_HOURS
+    return _CITY if whole else _DAYS if step == DAY and not split else _QUARTER_HOURS
 
 
 def _parts(
-    source: Source, start: int, step: int, whole: Whole | None, late_rows: list[str], rows: str
+    source: Source, start: int, step: int, whole: Whole | None, late_rows: list[str], rows: str, figures: str
 ) -> Iterator[str]:
-    """SQL for the figures of one source and of late rows; ``rows`` is the SQL of raw rows."""
+    """SQL for the figures of one source and of late rows; ``rows`` is the SQL of raw rows, ``figures`` of a roll-up."""
     span = {"start": start, "step": step, "first": source.start, "end": source.end}
     if source.table == _RAW:
         yield _RAW_SQL.format(**span, rows=rows, which="true")
@@ -175,6 +204,6 @@ def _parts(
         kind = whole.kind.replace("'", "''")
         yield _CITY_SQL.format(**span, which=f"({some})" + (f" AND kind = '{kind}'" if kind else ""))
     else:
-        yield _STREAMS_SQL.format(**span, table=source.table)
+        yield _STREAMS_SQL.format(**span, figures=figures.format(table=source.table))
     for new in late_rows:
         yield _RAW_SQL.format(**span, rows=rows, which=new)

@@ -27,6 +27,7 @@ from civium.engines import corrections, lake_steps, lakes, rollups
 from civium.engines.abilities import check
 from civium.engines.age import DataNewer, DataOlder
 from civium.engines.aggregate import Aggregate, Whole, aggregate
+from civium.engines.calibration import CALIBRATED, NONE, TABLE, Calibrations
 from civium.engines.deadline import in_history
 from civium.engines.settings import Settings
 
@@ -34,7 +35,7 @@ _NO_CORRECTIONS = CORRECTED.empty_table()
 _NAMES = {"id": "version", "corrects": "original"}  # in the lake, of what the log calls otherwise
 _RENAMED = [_NAMES.get(name, name) for name in CORRECTED.names]
 
-_VIEW = "CREATE OR REPLACE VIEW memory.main.observations AS SELECT * FROM {}{}"
+_VIEW = "CREATE OR REPLACE VIEW memory.main.{} AS SELECT * FROM {}{}"
 _NOT_AMONG = " WHERE stream NOT IN ({})"
 _FEW = 200  # streams that are written out, so that DuckDB can pass over files by them
 
@@ -56,6 +57,7 @@ class Store:
         self._idle: list[duckdb.DuckDBPyConnection] = []  # a new cursor's first query of the lake costs a third more
         self._corrected = False
         self._hidden: NDArray[np.int64] = np.empty(0, np.int64)
+        self.calibrated: Calibrations = NONE
         self._showing = threading.Lock()
         self._show()
         self.look()
@@ -169,6 +171,17 @@ class Store:
         self._hidden = streams
         self._show()
 
+    def calibrate(self, known: Calibrations) -> None:
+        """Let readers of ``observations`` see values as they are calibrated now; what is stored stays as it was."""
+        if not known and not self.calibrated:
+            return
+        with self.cursor() as cursor, self._showing:
+            cursor.register("known", known.table())
+            cursor.execute(f"CREATE OR REPLACE TABLE {TABLE} AS FROM known")
+            cursor.unregister("known")
+        self.calibrated = known
+        self._show()
+
     def under(self, cut: Mapping[int, int]) -> str:
         """SQL for the rows that a cut shows (the last log sequence by shard), as they were then."""
         return corrections.under(cut, self._corrected)
@@ -183,7 +196,9 @@ class Store:
                 which = _NOT_AMONG.format("SELECT stream FROM memory.main.hidden")
             else:
                 which = _NOT_AMONG.format(", ".join(map(str, self._hidden.tolist()))) if len(self._hidden) else ""
-            cursor.execute(_VIEW.format(rows, which))
+            cursor.execute(_VIEW.format("raw_observations", rows, which))
+            read = CALIBRATED.format(rows=rows) if self.calibrated else rows
+            cursor.execute(_VIEW.format("observations", read, which))
 
     def query(
         self,
@@ -195,8 +210,9 @@ class Store:
     ) -> pa.Table:
         """Run one read of ``observations``; ``tables`` are visible under their names too. Times are UTC instants.
 
-        ``observations`` are the rows as they are now; ``lake.observations`` all that were ever stored. Raises
-        QueryTooLong when it is not done by ``deadline`` [s, of ``time.monotonic``], or needs more memory than there is.
+        ``observations`` are the rows as they are now, ``raw_observations`` the same as they came (not calibrated),
+        ``lake.observations`` all that were ever stored. Raises QueryTooLong when it is not done by ``deadline`` [s, of
+        ``time.monotonic``], or needs more memory than there is.
         """
         try:
             cursor = self._idle.pop()
@@ -220,7 +236,7 @@ class Store:
     def aggregate(self, streams: pa.Table, start: int, end: int, step: int, whole: Whole | None = None) -> Aggregate:
         """Count, mean, least, greatest and last of the readings of some streams, in equal steps: see ``aggregate``."""
         with self.cursor() as cursor:
-            return aggregate(cursor, streams, start, end, step, whole)
+            return aggregate(cursor, streams, start, end, step, whole, self.calibrated)
 
     def days_without_raw(self, start: int, end: int) -> list[date]:
         """The days between two instants [us since epoch] whose raw rows have passed their retention."""

@@ -34,7 +34,7 @@ SELECT unnest(arg_max(
     {{'id': id, 'stream': stream, 'time': time, 'until': until, 'made': made, 'value': value, 'text': text,
       'json': json, 'quality': quality, 'feature': feature, 'params': params, 'parent': parent}},
     epoch_us(time)::HUGEINT * 9007199254740992 + id))
-FROM observations WHERE {} GROUP BY stream
+FROM raw_observations WHERE {} GROUP BY stream
 """
 _AMENDED = "SELECT DISTINCT unnest([was_stream, stream]) AS stream FROM lake.corrections WHERE {}"
 _COUNT = "SELECT count(*) AS n FROM observations"
@@ -64,6 +64,7 @@ class Follower:
         if any(known.get(shard, 0) > last for shard, last in at.items()):
             self.live, known = Live(), {}
         await asyncio.to_thread(self.census.start, at)
+        self.live.calibrated = self._store.calibrated
         await self._catch_up(known, at)
         await self.count()
         self._tasks.append(asyncio.create_task(self._keep_saving()))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from civium.core.view import column
+from civium.engines.calibration import NONE, Calibrations
 
 _NOTHING: dict[str, Any] = dict.fromkeys(("until", "text", "json", "quality", "params", "parent"))
 _NEVER = np.iinfo(np.int64).min
@@ -34,6 +35,7 @@ class Live:
         self.text: dict[int, str] = {}
         self.more: dict[int, dict[str, Any]] = {}
         self.rows = 0
+        self.calibrated: Calibrations = NONE  # is applied to what is read; the arrays are raw
 
     def fold(self, rows: pa.Table) -> None:
         """Take in stored rows (schema ``STORED``), in any order, more than once if need be."""
@@ -91,7 +93,8 @@ class Live:
         """Id (0 = none), time [us since epoch] and value (SI) of some streams."""
         inside = (streams >= 0) & (streams < len(self.id))
         at = np.where(inside, streams, 0)
-        return np.where(inside, self.id[at], 0), np.where(inside, self.time[at], _NEVER), self.value[at]
+        time = np.where(inside, self.time[at], _NEVER)
+        return np.where(inside, self.id[at], 0), time, self.calibrated.applied(streams, time, self.value[at])
 
     def latest_made(
         self, streams: NDArray[np.int64]
@@ -105,7 +108,8 @@ class Live:
         """The latest row of each of these streams that has one, with all that ``STORED`` names; times [us]."""
         some = streams[(streams >= 0) & (streams < len(self.id))]
         some = some[self.id[some] > 0]
-        columns = (self.id[some], some, self.time[some], self.made[some], self.value[some], self.feature[some])
+        values = self.calibrated.applied(some, self.time[some], self.value[some])
+        columns = (self.id[some], some, self.time[some], self.made[some], values, self.feature[some])
         rows = []
         for identity, stream, time, made, value, feature in zip(*(array.tolist() for array in columns), strict=True):
             row = {"id": identity, "stream": stream, "time": time, "made": made, "value": value, **_NOTHING}

@@ -12,6 +12,7 @@ from civium.core import MICROSECONDS, Freshness, InputRefused, NeedUnmet, Practi
 from civium.core.observations import shards_in
 from civium.core.practice import Need
 from civium.core.view import FRAME, STREAMS, column, latest
+from civium.engines.calibration import Calibrations, calibrations
 from civium.engines.catalog import Catalog
 from civium.engines.store import Store
 
@@ -46,9 +47,10 @@ def build_view(
     things = catalog.things_of(sorted(kinds), cut["CAT"])
     if shard != "all":
         things = things.filter(_belong(things, practice, shard))
+    known = calibrations(catalog, cut["CAT"])
     for need in sorted((n for n in practice.needs if not n.layer), key=lambda n: n.name):
         wanted = _of(things, catalog.streams_of(need.property, need.kind, cut["CAT"]), shard)
-        frame = _frame(need, wanted, now, cut, store)
+        frame = _frame(need, wanted, now, cut, store, known)
         frames[need.name] = frame
         freshness[need.name] = _freshness(need, wanted.num_rows, frame, now)
         streams.append(wanted.append_column("need", pa.array([need.name] * wanted.num_rows, pa.string())))
@@ -101,14 +103,21 @@ def require_needs(practice: Practice, view: View) -> None:
             raise NeedUnmet(need.name, f"none of {fresh.streams} streams has a reading younger than {need.stale:g} s")
 
 
-def _frame(need: Need, wanted: pa.Table, now: int, cut: dict[str, int], store: Store) -> pa.Table:
+def _frame(need: Need, wanted: pa.Table, now: int, cut: dict[str, int], store: Store, known: Calibrations) -> pa.Table:
     if wanted.num_rows == 0:
         return FRAME.empty_table()
     end = now - int(need.wait * MICROSECONDS)
     start = end - int(need.window * MICROSECONDS)
     sql = _FRAME_SQL.format(rows=store.under(shards_in(cut)))
     rows = store.query(sql, [start, end], {"wanted": wanted.select(["stream", "thing"])})
-    return rows.cast(FRAME).combine_chunks()
+    frame = rows.cast(FRAME).combine_chunks()
+    if not known:
+        return frame
+    streams, times = (column(frame, name).astype(np.int64) for name in ("stream", "time"))
+    values = known.applied(streams, times, column(frame, "value").astype(np.float64))
+    place = frame.column_names.index("value")
+    given = pa.array(values, mask=frame.column("value").is_null().combine_chunks().to_numpy(zero_copy_only=False))
+    return frame.set_column(place, FRAME.field("value"), given)
 
 
 def _freshness(need: Need, streams: int, frame: pa.Table, now: int) -> Freshness:

@@ -53,6 +53,16 @@ class UpkeepWish(Why):
     until: AwareDatetime
 
 
+class CalibrationWish(Why):
+    """How a stream is corrected when it is read."""
+
+    datastream: Annotated[int, Field(ge=1, le=MAX_ID)] | None = None
+    stream: str = Field("", max_length=1000)  # or its key
+    gain: float = 1.0
+    offset: float = 0.0
+    since: AwareDatetime = Field(alias="from")
+
+
 class Keys(BaseModel):
     """The keys of a browser."""
 
@@ -228,6 +238,54 @@ async def begin_maintenance(request: Request, wish: UpkeepWish) -> Response:
 async def end_maintenance(request: Request, key: str, wish: Why) -> Response:
     """End maintenance before its time."""
     await city_of(request).watch.withdraw(orders.MAINTENANCE, key, _who(request, wish), wish.why)
+    return answer({"id": key})
+
+
+@router.get("/calibrations")
+async def calibrations(request: Request) -> Response:
+    """The calibrations that are in force: gain and offset in the unit of the stream."""
+    city = city_of(request)
+    found = await asyncio.to_thread(orders.in_force, city.catalog, orders.CALIBRATION)
+    ids = [order.body["datastream"] for order in found.values()]
+    streams = await asyncio.to_thread(city.catalog.last, DATASTREAMS.name, ids)
+    return answer({
+        "calibrations": [
+            {"id": key, "datastream": order.body["datastream"], "stream": streams[order.body["datastream"]]["key"],
+             "from": _instant(order.body["since"]),
+             "gain": order.body["gain"], "offset": order.body["offset"], "who": order.who, "why": order.why,
+             "at": _instant(order.at)}
+            for key, order in found.items()
+        ]
+    })  # fmt: skip
+
+
+@router.post("/calibrations")
+async def calibrate(request: Request, wish: CalibrationWish) -> Response:
+    """From an instant on (a whole quarter of an hour), what a stream reads is raw * gain + offset, in its unit."""
+    city, stream = city_of(request), wish.datastream
+    if stream is None:
+        known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [wish.stream])
+        stream = known.get(wish.stream, 0)
+    given = (stream, from_datetime(wish.since), wish.gain, wish.offset)
+    return answer({"id": await city.watch.calibrate(*given, _who(request, wish), wish.why)})
+
+
+@router.delete("/calibrations/{key}")
+async def withdraw_calibration(request: Request, key: str, wish: Annotated[Why, Depends()]) -> Response:
+    """Withdraw a calibration: what was read raw before is so again."""
+    await city_of(request).watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
+    return answer({"id": key})
+
+
+@router.delete("/calibrations")
+async def withdraw_calibration_of(
+    request: Request, stream: str, start: Annotated[AwareDatetime, Query(alias="from")], wish: Annotated[Why, Depends()]
+) -> Response:
+    """Withdraw the calibration of a stream (its key) that begins at an instant."""
+    city = city_of(request)
+    known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [stream])
+    key = f"{known.get(stream, 0)}@{from_datetime(start)}"
+    await city.watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
     return answer({"id": key})
 
 

@@ -182,12 +182,16 @@ async def series(
     start: Annotated[AwareDatetime, Query(alias="from")],
     end: Annotated[AwareDatetime, Query(alias="to")],
     limit: Annotated[int, Query(ge=1, le=200_000)] = 10_000,
+    raw: bool = False,
 ) -> Any:
-    """Readings of a property of every thing of a kind between two instants, in columns; the earliest ``limit``."""
+    """Readings of a property of every thing of a kind between two instants, in columns; the earliest ``limit``.
+
+    ``raw`` ones are as they came, not calibrated.
+    """
     city = city_of(request)
     await city.read_barrier()
     span = (from_datetime(start), from_datetime(end))
-    return await asyncio.to_thread(series_of_kind, city, kind, property, *span, limit)
+    return await asyncio.to_thread(series_of_kind, city, kind, property, *span, limit, raw)
 
 
 @router.get("/aggregate")

@@ -98,6 +98,7 @@ _OF_CITY = (  # an alarm may be of any stream
     *(f"POST /api/alarms/{{identity}}/{what}" for what in ("ack", "shelve", "unshelve", "clear")),
     *(f"{method} /api/alarms/{what}" for what in ("rules", "on-call", "push") for method in ("GET", "POST")),
     *(f"DELETE /api/alarms/{what}" for what in ("rules/{key}", "on-call/{name}", "push/{key}")),
+    *("GET /api/calibrations", "POST /api/calibrations", "DELETE /api/calibrations", "DELETE /api/calibrations/{key}"),
     *("GET /api/maintenance", "POST /api/maintenance", "POST /api/maintenance/{key}/end"),
 )
 RULES: dict[str, Need] = {

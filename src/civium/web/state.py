@@ -24,7 +24,7 @@ from civium.sources.feeds.attend import Attended
 _STEPS = {"15m": QUARTER_HOUR, "1h": 4 * QUARTER_HOUR, "1d": DAY}
 _MOST_FIGURES = 200_000
 _SERIES = """
-SELECT w.thing, o.time, o."until", o.value FROM observations o JOIN wanted w ON o.stream = w.stream
+SELECT w.thing, o.time, o."until", o.value FROM {} o JOIN wanted w ON o.stream = w.stream
 WHERE o.time >= make_timestamp(?) AND o.time <= make_timestamp(?) AND o.value IS NOT NULL
 ORDER BY o.time, w.thing, o.id LIMIT ?
 """
@@ -117,6 +117,7 @@ async def practices_state(city: City) -> list[dict[str, Any]]:
                 "tier": practice.tier.name.lower(),
                 "every_s": practice.every,
                 "mandate": settings.mandates.get(practice.id, str(Mandate.ADVISE)),
+                "params": dict(settings.parameters.get(practice.id, {})),
                 "trouble": city.turns.trouble_of(practice.id),
                 "decisions": decided["n"],
                 "last": to_datetime(decided["tick"]).isoformat() if decided["tick"] else None,
@@ -156,7 +157,9 @@ def latest_of_kind(city: City, kind: str, property: str) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def series_of_kind(city: City, kind: str, property: str, first: int, last: int, limit: int) -> dict[str, Any]:
+def series_of_kind(
+    city: City, kind: str, property: str, first: int, last: int, limit: int, raw: bool = False
+) -> dict[str, Any]:
     """Readings of a property of every thing of a kind, ``first`` to ``last`` [us since epoch], by time; values in SI.
 
     At most ``limit`` of them, the earliest; ``more`` says whether there are others.
@@ -164,7 +167,8 @@ def series_of_kind(city: City, kind: str, property: str, first: int, last: int, 
     at = city.catalog.applied()
     streams = city.catalog.streams_of(property, kind, at)
     wanted = streams.select(["stream", "thing"])
-    rows = city.store.query(_SERIES, [first, last, limit + 1], {"wanted": wanted}) if wanted.num_rows else None
+    sql = _SERIES.format("raw_observations" if raw else "observations")
+    rows = city.store.query(sql, [first, last, limit + 1], {"wanted": wanted}) if wanted.num_rows else None
     told: dict[str, list[Any]] = rows.slice(0, limit).to_pydict() if rows is not None else {}
     with city.catalog.engine.connect() as connection:
         query = select(THINGS.c.id, THINGS.c.key, THINGS.c.name).where(THINGS.c.kind == kind).order_by(THINGS.c.id)

@@ -37,7 +37,7 @@ _MOST_TOMBSTONES = 200_000  # of one request: each is a row of the log
 # The rows as they are now, and where they first stood.
 _ROWS = """
 SELECT o.*, r.stream AS was_stream, r.time AS was_time
-FROM observations o JOIN lake.observations r ON r.id = o.id WHERE o.{} = ? LIMIT {}
+FROM raw_observations o JOIN lake.observations r ON r.id = o.id WHERE o.{} = ? LIMIT {}
 """
 # Fields that are read together: a change of one is a change of the other.
 _COUPLED = {
