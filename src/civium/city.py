@@ -156,6 +156,8 @@ class City:
         self.rights = Rights(self.catalog, self.wall, token(folder), trusting=trusting(settings))
         self.changes.watch(self.rights.take)
         self.tokens = Tokens(self)
+        for server in filter(None, (self.log, self.devices)):
+            await server.answer_logins(self.rights.admit)
         self.store.hide(self.catalog.streams.gone())
         self.store.calibrate(await asyncio.to_thread(calibrations, self.catalog))
         self.changes.watch(self._was_changed)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from civium import cli_watch
-from civium.cli_rights import tokens
+from civium.cli_rights import audit, tokens
 
 app = typer.Typer(
     name="civium",
@@ -224,6 +224,7 @@ def twin_build(
 
 
 app.add_typer(tokens, name="token")
+app.command()(audit)
 
 practices = typer.Typer(help="The decision modules: list them, change mandates, parameters, the switch.")
 app.add_typer(practices, name="practices")

@@ -19,6 +19,8 @@ def token_new(
     thing: Annotated[list[int] | None, typer.Option(help="Streams of this thing, by id.")] = None,
     stream: Annotated[list[int] | None, typer.Option(help="This Datastream, by id.")] = None,
     practice: Annotated[list[str] | None, typer.Option(help="This practice; '*' is any.")] = None,
+    rate: Annotated[float, typer.Option(min=0, help="Requests a second that it may make; 0: as the city says.")] = 0.0,
+    max_body_mb: Annotated[float, typer.Option(min=0, help="The longest body that it may send; 0: likewise.")] = 0.0,
     days: Annotated[float | None, typer.Option(help="It ends after so many days; default: never.")] = None,
     reason: Because = "",
     city: CityFolder = HERE,
@@ -28,8 +30,9 @@ def token_new(
 
     scopes = {"kinds": kind, "things": thing, "datastreams": stream, "practices": practice}
     wished = {what: some for what, some in scopes.items() if some}
+    limits = {"requests_per_s": rate, "max_body_mb": max_body_mb}
     with connect(city) as client:
-        made = client.post("/api/tokens", name=name, role=role, scopes=wished, days=days, why=reason)
+        made = client.post("/api/tokens", None, name=name, role=role, scopes=wished, days=days, why=reason, **limits)
     typer.echo(made["token"])
 
 
@@ -55,3 +58,23 @@ def token_revoke(
     with connect(city) as client:
         revoked = client.delete(f"/api/tokens/{token}", why=reason)
     typer.echo(f"'{revoked['name']}' is revoked")
+
+
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="So many changes.")] = 20,
+    before: Annotated[int | None, typer.Option(help="Those before this one, by its number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    city: CityFolder = HERE,
+) -> None:
+    """Say who changed what, when and why, and what stood there before; the newest first."""
+    import json
+
+    from civium.client import connect
+    from civium.show_rights import show_audit
+
+    with connect(city) as client:
+        told = client.get("/api/audit", limit=limit, **({"before": before} if before else {}))
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        show_audit(told)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -33,10 +34,20 @@ def running_url(folder: Path) -> str | None:
         told = json.loads((folder / RUNNING).read_text())
         os.kill(told["pid"], 0)
         url = str(told["url"])
-        httpx.get(f"{url}/api/status", timeout=10).raise_for_status()
+        httpx.get(f"{url}/api/status", timeout=10, verify=trust(folder)).raise_for_status()
     except (OSError, ValueError, KeyError, httpx.HTTPError):
         return None
     return url
+
+
+def trust(folder: Path) -> ssl.SSLContext | bool:
+    """Trust in the city's own certificate, if it speaks TLS: the file that it named, by whatever name it is reached."""
+    certificate = json.loads((folder / RUNNING).read_text()).get("certificate", "")
+    if not certificate:
+        return True
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    return context
 
 
 @contextmanager
@@ -79,7 +90,7 @@ def connect(folder: Path, *, make: bool = False) -> Iterator["CityClient"]:
 @contextmanager
 def _client(folder: Path, url: str) -> Iterator["CityClient"]:
     headers = {"Authorization": f"Bearer {token(folder)}"}
-    with httpx.Client(base_url=url, timeout=120.0, headers=headers) as http:
+    with httpx.Client(base_url=url, timeout=120.0, headers=headers, verify=trust(folder)) as http:
         try:
             yield CityClient(http)
         except httpx.TransportError as error:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -55,9 +56,13 @@ def serve(
     bound = listener.getsockname()[1]
     hosts = ["127.0.0.1", "localhost", "[::1]", host]
     failures: list[CiviumError] = []
-    url = f"http://{host}:{bound}"
+    certificate, key = (
+        str(folder / name) if name else None for name in (settings.doors.tls_certificate, settings.doors.tls_key)
+    )
+    url = f"{'https' if certificate else 'http'}://{host}:{bound}"
     city = City.open(folder, turning=turning, roles=roles, url=url)
-    app = build_app(_told(city, failures, say if "web" in roles else None), hosts, roles)
+    opened = _told(city, failures, say if "web" in roles else None)
+    app = build_app(opened, hosts, roles, settings.rights.origins)
     running = folder / RUNNING
     running.parent.mkdir(parents=True, exist_ok=True)
     # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
@@ -65,7 +70,7 @@ def serve(
     begin(settings.says.level, settings.says.format)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    told = json.dumps({"pid": os.getpid(), "url": url, "turning": turning})
+    told = json.dumps({"pid": os.getpid(), "url": url, "turning": turning, "certificate": certificate or ""})
     if "web" in roles:
         running.write_text(told)
     if say is not None:
@@ -74,7 +79,22 @@ def serve(
         if trusting(settings):
             say(_TRUSTING)
     http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol
-    config = uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app,
+        http=http,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:
+        raise EngineUnsuitable("http", f"its TLS certificate and key cannot be used ({error})") from None
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     # What keeps the city from starting is a sentence of our own; uvicorn would print where in the code it was said.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not failures)
     # uvicorn closes in order, then raises the signal that it caught once more: by then we are done.

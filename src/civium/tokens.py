@@ -33,9 +33,20 @@ class Tokens:
         self._city = city
 
     async def make(
-        self, name: str, role: Role, scope: Scope, days: float | None, *, who: str, why: str = ""
+        self,
+        name: str,
+        role: Role,
+        scope: Scope,
+        days: float | None,
+        *,
+        who: str,
+        why: str = "",
+        rate: float = 0.0,
+        most_mb: float = 0.0,
     ) -> tuple[dict[str, Any], str]:
         """A new token that ends after ``days``, or never; returns its row, and the token, which is kept nowhere.
+
+        ``rate`` [1/s] and ``most_mb`` [MB of one body] are limits of its own, 0: those of the city.
 
         Raises InputRefused for a name that is taken, and for a role that needs a scope and has none.
         """
@@ -52,7 +63,7 @@ class Tokens:
         now = self._city.wall.now()
         expires = None if days is None else now + round(days * _DAY)
         secret = f"civ_{secrets.token_urlsafe(32)}"
-        row = _row(name, role, scope, secret, now, expires)
+        row = _row(name, role, scope, secret, now, expires) | {"rate": rate, "most_mb": most_mb}
 
         def build(catalog: Catalog) -> Edits:
             with catalog.engine.connect() as connection:
@@ -98,7 +109,7 @@ class Tokens:
         expires = ends if caller.expires is None else min(ends, caller.expires)
         secret = f"civs_{secrets.token_urlsafe(32)}"
         row = _row(caller.name, caller.role, caller.scope, secret, now, expires)
-        row |= {"session": True, "opened_by": caller.token}
+        row |= {"session": True, "opened_by": caller.token, "rate": caller.rate, "most_mb": caller.most_mb}
 
         def build(catalog: Catalog) -> Edits:
             c = TOKENS.c

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from civium.city_folder import token
-from civium.client import CityClient, running_url
+from civium.client import CityClient, running_url, trust
 
 PRACTICES = Path(__file__).with_name("practices")
 _START_S = 180.0  # on a machine with more work than processors
@@ -57,7 +57,7 @@ class CityProcess:
             time.sleep(0.05)
         self.url = url
         headers = {"Authorization": f"Bearer {token(self.folder)}"}
-        self.client = CityClient(httpx.Client(base_url=url, timeout=120.0, headers=headers))
+        self.client = CityClient(httpx.Client(base_url=url, timeout=120.0, headers=headers, verify=trust(self.folder)))
         host, _, port = self.client.get("/api/status")["doors"]["mqtt"].rpartition(":")
         self.mqtt = (host, int(port))
         return self

@@ -71,7 +71,7 @@ class SpreadCity:
         paths = [str(PRACTICES), os.environ.get("PYTHONPATH", "")]
         self.environment = {
             **os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-            "CIVIUM_DOORS_HTTP": "127.0.0.1:0",
+            "CIVIUM_DOORS_HTTP": "127.0.0.1:0", "CIVIUM_RIGHTS_ANONYMOUS": "write",
         }  # fmt: skip
 
     def start(self, *roles: str) -> Process:

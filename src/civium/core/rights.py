@@ -69,6 +69,7 @@ class Caller:
     """Whom a door has recognised: a token's ``name`` and role, its scope, and when it ends [us since epoch].
 
     ``token`` is its id in the catalogue, 0 for who has none. ``trusted``: may write what is open without a token.
+    ``rate`` [1/s] and ``most_mb`` [MB of a body] are its own limits; 0: those of the city.
     """
 
     name: str
@@ -77,6 +78,8 @@ class Caller:
     token: int = 0
     expires: int | None = None
     trusted: bool = False
+    rate: float = 0.0
+    most_mb: float = 0.0
 
     @property
     def everywhere(self) -> bool:

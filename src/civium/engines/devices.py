@@ -11,8 +11,9 @@ import nats
 
 from civium.engines.log import Log, ignore
 from civium.engines.mailbox import MQTT_STREAM, PRIVATE, Listener, prepare_mqtt
+from civium.engines.mqtt_logins import Logins
 from civium.engines.nats_server import NatsServer
-from civium.engines.settings import ALWAYS, Settings, address
+from civium.engines.settings import ALWAYS, Settings, address, trusting
 from civium.engines.tail import Message, Tail
 
 _FOLDER = "devices"
@@ -38,7 +39,8 @@ class Devices(Log):
             return None
         recovered = await prepare_mqtt(NatsServer(place, PRIVATE, PRIVATE, sync))
         doors = [address(settings.doors.mqtt), address(settings.doors.websocket)] if wanted else [PRIVATE, PRIVATE]
-        server = NatsServer(place, doors[0], doors[1], sync, operator=operator)
+        trusts = trusting(settings)
+        server = NatsServer(place, doors[0], doors[1], sync, operator=operator, logins=Logins(), anonymous=trusts)
         await server.start()
         client = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignore)
         devices = cls(client, Listener(*server.mqtt, *server.login), server)

@@ -24,8 +24,9 @@ from civium.core.observations import log_stream
 from civium.engines.abilities import check
 from civium.engines.leases import AllOurs, Leases, SharedLeases
 from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
+from civium.engines.mqtt_logins import Judge, Logins
 from civium.engines.nats_server import NatsServer
-from civium.engines.settings import ALWAYS, Settings, address
+from civium.engines.settings import ALWAYS, Settings, address, trusting
 from civium.engines.tail import Message, Tail
 
 DEDUPLICATION_S = 600.0  # how long the log remembers an idempotency key
@@ -97,7 +98,8 @@ class Log:
             if settings.doors.mqtt_sync != ALWAYS:  # devices have a server of their own
                 mqtt_door = websocket = PRIVATE
             await ensure_mqtt(NatsServer(folder / rest, PRIVATE, PRIVATE))
-            server = NatsServer(folder / rest, mqtt_door, websocket, operator=operator)
+            trusts, place = trusting(settings), folder / rest
+            server = NatsServer(place, mqtt_door, websocket, operator=operator, logins=Logins(), anonymous=trusts)
             await server.start()
             urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener(*server.mqtt, *server.login)
         else:
@@ -135,6 +137,11 @@ class Log:
                 await asyncio.sleep(1.0)
             else:
                 return log
+
+    async def answer_logins(self, judge: Judge) -> None:
+        """Say from now on who may log in by MQTT, where the server is ours."""
+        if self.server is not None and self.server.logins is not None:
+            await self.server.logins.answer(self._client, judge)
 
     async def _make_streams(self, shards: int, replicas: int) -> None:
         for name, config in streams(shards, replicas).items():

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from civium.core import EngineUnsuitable
 from civium.core.tasks import end
+from civium.engines.mqtt_logins import ANY_OBSERVATION, Logins
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_S = 1.0
@@ -45,14 +46,14 @@ accounts {{
     users: [
       {{ user: civium, password: "{password}" }}
 {operator}      {{ user: device, password: "device", permissions: {{
-          publish: {{ allow: ["civium-in.Observations", "civium-in.*.Observations"] }}
+          publish: {{ {anonymous} }}
           subscribe: {{ allow: ["v1//1", "v1//1.>", "$MQTT.sub.>", "$MQTT.deliver.>"] }}
       }} }}
     ]
   }}
 }}
 no_auth_user: device
-{leaf}"""
+{logins}{leaf}"""
 # Who holds the operator's token may make any entity by MQTT.
 _OPERATOR = """      {{ user: operator, password: "{token}", permissions: {{
           publish: {{ allow: ["civium-in.>"] }}
@@ -64,6 +65,12 @@ CREATED = (
     "Observations", "Things", "Locations", "HistoricalLocations", "Datastreams", "MultiDatastreams", "Sensors",
     "ObservedProperties", "FeaturesOfInterest",
 )  # fmt: skip
+# Who is none of these is asked about: see ``mqtt_logins``.
+_LOGINS = """authorization {{
+  timeout: 5
+  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, device, operator] }}
+}}
+"""
 # The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
 _LEAF = 'leafnodes {{ reconnect: "2s", remotes: [ {{ urls: [{urls}], account: CITY }} ] }}\n'
 
@@ -124,8 +131,12 @@ class NatsServer:
         sync: str = "always",
         leaf: Leaf | None = None,
         operator: str = "",
+        *,
+        logins: Logins | None = None,
+        anonymous: bool = True,
     ) -> None:
         self.folder, self._sync, self._leaf, self._operator = folder, sync, leaf, operator
+        self.logins, self._anonymous = logins, anonymous  # who is asked about tokens; whether one may publish without
         self._doors = {"mqtt": mqtt, "websocket": websocket}
         self._choose_ports()
         self.restarts = 0
@@ -193,6 +204,8 @@ class NatsServer:
                 max_payload=MAX_PAYLOAD,
                 name=self._leaf.name if self._leaf else "civium",
                 domain=f", domain: {self._leaf.name}" if self._leaf else "",
+                anonymous=f"allow: [{', '.join(ANY_OBSERVATION)}]" if self._anonymous else 'deny: [">"]',
+                logins=_LOGINS.format(issuer=self.logins.issuer) if self.logins else "",
                 leaf=_LEAF.format(urls=", ".join(f'"{url}"' for url in self._leaf.centre))
                 if self._leaf and self._leaf.centre
                 else "",

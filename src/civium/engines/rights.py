@@ -14,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, FromClause, Row, and_, false, or_, select, true
 
-from civium.core import Access, Clock
+from civium.core import MICROSECONDS, Access, Clock
 from civium.core.rights import ANY, PUBLIC, STAFF, Caller, Role, Scope, read_scope
 from civium.engines.catalog import Catalog, Change
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.streams import ACCESS
 from civium.engines.catalog.tables import DATASTREAMS, THINGS, TOKENS
+from civium.engines.mqtt_logins import ANY_OBSERVATION, EVERYTHING, OBSERVATIONS_OF, Admitted
 
 Mask = NDArray[np.bool_]
 LOCAL = "local"  # the caller who holds the token in the city's folder
+IDLE_S = 2 * 3600  # after which a session that nobody uses is over
 _NOTHING, _OPEN, _INTERNAL, _ALL = range(-1, 3)  # up to which access without a scope
 _MOST_MASKS = 256
+_MOST_PUBLISHED = 5_000  # subjects that one login may be told
 _AT_ONCE = 10_000  # ids in one statement
 
 
@@ -37,6 +40,7 @@ def digest_of(secret: bytes) -> bytes:
 class _Kept:
     caller: Caller
     opened_by: int
+    session: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Rights:
         self._catalog, self._wall = catalog, wall
         self.public = Caller(PUBLIC.name, Role.PUBLIC, trusted=True) if trusting else PUBLIC
         self._local = digest_of(local.encode())
+        self._used: dict[int, int] = {}  # session -> when it was used last [us since epoch]
         self._digests: dict[int, bytes] = {}
         self._kept: dict[bytes, _Kept] = {}
         self._masks: dict[tuple[bool, Role, Scope, bool], tuple[int, Reach]] = {}
@@ -86,6 +91,8 @@ class Rights:
         if kept is None:
             return Caller(LOCAL, Role.ADMINISTRATOR) if digest == self._local else None
         if not self._lives(kept) or (kept.opened_by and not self._opens(kept.opened_by)):
+            return None
+        if kept.session and not self._is_used(kept.caller.token):
             return None
         return kept.caller
 
@@ -117,18 +124,47 @@ class Rights:
         mine = 0 < thing < len(kinds.of) and kinds.of[thing] in kinds.these(scope.kinds)
         return thing in scope.things or ANY in scope.kinds or bool(mine)
 
+    def admit(self, secret: str) -> Admitted | str:
+        """What the holder of a token may publish by MQTT; a text says why it may not come in.
+
+        The streams are those of this moment: a device that gets new ones logs in again.
+        """
+        caller = self.caller(secret.encode("utf-8", "replace")) if secret else None
+        if caller is None:
+            return "this token is not known here, was revoked or has expired"
+        until = None if caller.expires is None else caller.expires / MICROSECONDS
+        if caller.everywhere:
+            return Admitted(caller.name, EVERYTHING, until)
+        if ANY in caller.scope.kinds:
+            return Admitted(caller.name, ANY_OBSERVATION, until)
+        streams = np.flatnonzero(self.writable(caller).mask)
+        if len(streams) > _MOST_PUBLISHED:
+            return f"its scope is {len(streams)} streams, more than {_MOST_PUBLISHED}: send over HTTP, or split it"
+        return Admitted(caller.name, tuple(map(OBSERVATIONS_OF.format, streams.tolist())), until)
+
     def _put(self, rows: Iterable[Row[tuple[object, ...]]]) -> None:
         for row in rows:
             self._forget(row.id)
             if row.revoked is None:
                 digest = bytes.fromhex(row.digest)
                 scope = read_scope(json.loads(row.scope))
-                caller = Caller(row.name, Role(row.role), scope, row.id, row.expires)
-                self._digests[row.id], self._kept[digest] = digest, _Kept(caller, row.opened_by)
+                limits = {"rate": row.rate, "most_mb": row.most_mb}
+                caller = Caller(row.name, Role(row.role), scope, row.id, row.expires, **limits)
+                self._digests[row.id], self._kept[digest] = digest, _Kept(caller, row.opened_by, row.session)
 
     def _forget(self, token: int) -> None:
+        self._used.pop(token, None)
         if (digest := self._digests.pop(token, None)) is not None:
             del self._kept[digest]
+
+    def _is_used(self, session: int) -> bool:
+        """Whether a session was not left alone for too long, as far as this process has seen; now it is used."""
+        now = self._wall.now()
+        idle = now - self._used.get(session, now)
+        if idle >= IDLE_S * MICROSECONDS:
+            return False
+        self._used[session] = now
+        return True
 
     def _lives(self, kept: _Kept) -> bool:
         return kept.caller.expires is None or self._wall.now() < kept.caller.expires
@@ -164,7 +200,9 @@ def readable_sql(caller: Caller, streams: FromClause) -> ColumnElement[bool]:
     if scope.things:
         some.append(among_ids(c.thing, sorted(scope.things)))
     if scope.kinds:
-        some.append(c.thing.in_(select(THINGS.c.id).where(THINGS.c.kind.in_(sorted(scope.kinds)))))
+        things = THINGS.alias()
+        of_kinds = select(things.c.id).where(things.c.kind.in_(sorted(scope.kinds))).correlate_except(things)
+        some.append(c.thing.in_(of_kinds))
     return or_(false(), *some)
 
 

@@ -42,6 +42,8 @@ class Doors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: str = "127.0.0.1:8765"
     mqtt: str = "127.0.0.1:1883"
     websocket: str = "127.0.0.1:0"
+    tls_certificate: str = ""  # file with the chain, PEM; empty: HTTP without TLS
+    tls_key: str = ""  # file with its private key, PEM
     max_body_mb: float = 64.0
     future_s: float = 60.0  # how far in the future `made` may lie
     recent_keys: int = 4_000_000  # the latest idempotency keys that are remembered
@@ -107,6 +109,19 @@ class RightsOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the doors allow to whom; ``anonymous``: what may be done without a token (see ``docs/security.md``)."""
 
     anonymous: str = "local"  # local: write what is open while only this machine reaches the doors; read; write
+    requests_per_s: float = 0.0  # of one token, or of one address without one; 0: as many as come
+    origins: tuple[str, ...] = ()  # of pages elsewhere whose scripts may ask, such as https://maps.example.org
+
+
+class OpenId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who vouches for people, by OpenID Connect, and what its words mean here; without an issuer nobody does."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = ""  # env:NAME
+    claim: str = "groups"  # of the ID token, whose values ``roles`` and ``scopes`` speak of
+    roles: dict[str, str] = {}
+    scopes: dict[str, dict[str, list[str | int]]] = {}
 
 
 class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alarms: Alarms = Alarms()
     says: Says = Says()
     register: Register = Register()
+    openid: OpenId = OpenId()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
 
 
@@ -182,6 +198,8 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
         raise SettingsWrong(f"alarms.smtp_tls is '{settings.alarms.smtp_tls}': use starttls, tls or none")
     for door in DOORS:
         address(getattr(settings.doors, door))
+    if bool(settings.doors.tls_certificate) != bool(settings.doors.tls_key):
+        raise SettingsWrong("doors.tls_certificate and doors.tls_key belong together: set both, or none")
     if settings.rights.anonymous not in ("local", "read", "write"):
         raise SettingsWrong(f"rights.anonymous is '{settings.rights.anonymous}': use 'local', 'read' or 'write'")
     return settings

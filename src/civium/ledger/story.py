@@ -1,6 +1,7 @@
 """The story of one decision in plain words: what was seen, what was wanted, what the guard said, what happened."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
@@ -27,15 +28,21 @@ _WORDS = {
 }
 
 
-async def story(ledger: Ledger, catalog: Catalog, decision: str) -> dict[str, Any]:
+Redact = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+async def story(ledger: Ledger, catalog: Catalog, decision: str, redact: Redact | None = None) -> dict[str, Any]:
     """The ledger entry, the later events, ``names`` of its actuators by id, and ``words``: a list of sentences.
 
-    Raises InputRefused (404) if unknown.
+    ``redact`` takes out of the entry what its reader may not know, and says so in ``withheld``. Raises InputRefused
+    (404) if unknown.
     """
     sequence = await asyncio.to_thread(ledger.projection.sequence, decision)
     if sequence is None:
         raise InputRefused(f"no decision '{decision}' is on the record", status=404)
     entry = await ledger.entry(sequence)
+    if redact is not None:
+        entry = await asyncio.to_thread(redact, entry)
     query = select(EVENTS).where(EVENTS.c.decision == decision).order_by(EVENTS.c.id)
     events = await asyncio.to_thread(ledger.projection.rows, query)
     names = await asyncio.to_thread(_names, catalog, [c["actuator"] for c in entry["plan"]["commands"]])
@@ -56,6 +63,8 @@ def _tell(entry: dict[str, Any], events: list[dict[str, Any]], names: dict[int, 
     )
     advised = " while the whole city was switched to advise." if entry["advise_only"] else "."
     words = [f"On {_when(entry['tick'])} {began}{advised}"]
+    if entry.get("withheld"):
+        words.append(f"{entry['withheld']}.")
     if plan["because"]:
         words.append(f"Its reason: {plan['because']}.")
     if not plan["commands"]:

@@ -3,14 +3,15 @@
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from civium.core import InputRefused, to_datetime
+from civium.audit import audit
+from civium.core import to_datetime
 from civium.core.rights import Caller, Role, read_scope
 from civium.web.doors import answer, caller_of, city_of
-from civium.web.identity import COOKIE, csrf_of, keep_cookie
+from civium.web.identity import cookie_of, csrf_of, keep_cookie, unknown_token
 
 router = APIRouter(prefix="/api", tags=["rights"])
 
@@ -22,12 +23,17 @@ class Login(BaseModel):
 
 
 class TokenWish(BaseModel):
-    """A token to be made; ``days`` until it ends, never without."""
+    """A token to be made; ``days`` until it ends, never without.
+
+    ``requests_per_s`` and ``max_body_mb`` are limits of its own; 0: those of the city.
+    """
 
     name: str = Field(max_length=200)
     role: Role
     scopes: dict[str, Any] = {}
     days: float | None = None
+    requests_per_s: float = Field(0.0, ge=0, le=1e6)
+    max_body_mb: float = Field(0.0, ge=0, le=1e4)
     why: str = Field("", max_length=1000)
 
 
@@ -42,7 +48,7 @@ async def login(request: Request, wish: Login) -> Response:
     """Log a browser in with a token: the answer sets a cookie, and says what X-Civium-CSRF must say from now on."""
     caller = city_of(request).rights.caller(wish.token.encode())
     if caller is None:
-        raise InputRefused("this token is not known here, was revoked or has expired", status=401)
+        raise unknown_token(request.scope)
     return await open_session(request, caller, "logged in with a token")
 
 
@@ -53,7 +59,9 @@ async def logout(request: Request) -> Response:
     if csrf_of(request):
         await city_of(request).tokens.end_session(caller.token, who=caller.signed())
     response = answer(_told(city_of(request).rights.public))
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    scheme = request.url.scheme
+    response.delete_cookie(cookie_of(scheme), path="/", httponly=True, samesite="strict", secure=scheme == "https")
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
 
@@ -65,7 +73,7 @@ async def open_session(request: Request, caller: Caller, why: str) -> Response:
     response = answer({**_told(session), "csrf": csrf_of(request)}, headers=_UNKEPT)
     assert session.expires is not None
     response.set_cookie(
-        COOKIE,
+        cookie_of(request.url.scheme),
         secret,
         max_age=(session.expires - city.wall.now()) // 1_000_000,
         path="/",
@@ -74,6 +82,14 @@ async def open_session(request: Request, caller: Caller, why: str) -> Response:
         secure=request.url.scheme == "https",
     )
     return response
+
+
+@router.get("/audit")
+async def read_audit(
+    request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50, before: Annotated[int | None, Query(ge=1)] = None
+) -> Response:
+    """The last changes of things, streams, tokens, mandates, parameters and the switch: who, what, before and after."""
+    return answer(await audit(city_of(request), limit, before), headers=_UNKEPT)
 
 
 @router.get("/tokens")
@@ -87,7 +103,8 @@ async def make_token(request: Request, wish: TokenWish) -> Response:
     """Make a token. Its ``token`` stands in this answer and nowhere else."""
     tokens = city_of(request).tokens
     scope, who = read_scope(wish.scopes), caller_of(request).signed()
-    row, secret = await tokens.make(wish.name, wish.role, scope, wish.days, who=who, why=wish.why)
+    limits = {"rate": wish.requests_per_s, "most_mb": wish.max_body_mb}
+    row, secret = await tokens.make(wish.name, wish.role, scope, wish.days, who=who, why=wish.why, **limits)
     return answer({**_row(row), "token": secret}, 201, _UNKEPT)
 
 
@@ -107,7 +124,9 @@ def _told(caller: Caller) -> dict[str, Any]:
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     instants = {name: _when(row.get(name)) for name in ("made", "expires", "revoked")}
-    return {"id": row["id"], "name": row["name"], "role": row["role"], "scopes": json.loads(row["scope"]), **instants}
+    limits = {"requests_per_s": row["rate"], "max_body_mb": row["most_mb"]}
+    of = {"id": row["id"], "name": row["name"], "role": row["role"], "scopes": json.loads(row["scope"])}
+    return {**of, **limits, **instants}
 
 
 def _when(instant: int | None) -> str | None:

@@ -13,12 +13,14 @@ from civium.core import InputRefused
 from civium.core.view import column
 from civium.engines.catalog import Catalog
 from civium.sources.changes import Edits
+from civium.sources.permits import permit_corrections
 from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_update
 from civium.sources.sensorthings.json_patch import MEDIA_TYPE
 from civium.sources.sensorthings.model import OBSERVATIONS
 from civium.sources.sensorthings.read import Library, read
+from civium.sources.sensorthings.sight import Sight
 from civium.web import reading
-from civium.web.doors import answer, body_of, caller_of, city_of
+from civium.web.doors import answer, body_of, caller_of, change, city_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
 
@@ -53,7 +55,7 @@ async def delete(request: Request) -> Response:
         await city.read_barrier()
         planned = await asyncio.to_thread(plan_delete, path, library(city, request))
         while planned.corrections.num_rows:
-            await _correct(city, planned)
+            await _correct(request, planned)
             if planned.entity.table is OBSERVATIONS:
                 return Response(status_code=200)
             await city.read_barrier()  # of a feature some may have come meanwhile
@@ -62,7 +64,7 @@ async def delete(request: Request) -> Response:
         def build(_: Catalog) -> Edits:
             return plan_delete(path, library(city, request)).edits
 
-        await city.changes.make(build, who=caller_of(request).signed(), why=f"DELETE {path[:100]}")
+        await change(request, build, f"DELETE {path[:100]}")
     return Response(status_code=200)
 
 
@@ -86,9 +88,9 @@ async def _update(request: Request, replace: bool) -> Response:
         await city.read_barrier()
         amended = await asyncio.to_thread(plan)
         if amended.entity.table is OBSERVATIONS:
-            await _correct(city, amended)
+            await _correct(request, amended)
         else:
-            await city.changes.make(build, who=caller_of(request).signed(), why=f"{request.method} {path[:100]}")
+            await change(request, build, f"{request.method} {path[:100]}")
     await city.read_barrier()
     base = root_of(request)
     link = f"{amended.entity.plural}({amended.id})"
@@ -96,8 +98,10 @@ async def _update(request: Request, replace: bool) -> Response:
     return answer(made, 200, {"Location": f"{base}/{link}"})
 
 
-async def _correct(city: City, amended: Amendment) -> None:
+async def _correct(request: Request, amended: Amendment) -> None:
     """Store corrections; a day whose raw rows have gone takes none."""
+    city = city_of(request)
+    permit_corrections(caller_of(request), city.rights, amended.corrections)
     await check_days(city, amended.corrections)
     await city.intake.correct(amended.corrections)
 
@@ -115,4 +119,5 @@ async def check_days(city: City, corrections: pa.Table) -> None:
 
 def library(city: City, request: Request) -> Library:
     """What a change is planned from."""
-    return Library(city.catalog, city.store, root_of(request), city.clock.now())
+    sight = Sight.of(caller_of(request), city.rights)
+    return Library(city.catalog, city.store, root_of(request), city.clock.now(), sight=sight)

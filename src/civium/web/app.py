@@ -1,10 +1,11 @@
 """The ASGI application of one city: the doors, the operators' interface and the first page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from civium.web import (
     doors,
     events,
     interface,
+    openid,
     pages,
     posts,
     public,
@@ -31,17 +33,21 @@ from civium.web import (
     trials,
 )
 from civium.web import metrics as numbers
+from civium.web.headers import SafeHeaders
 from civium.web.identity import Identified, allowed
+from civium.web.limits import Buckets
 from civium.web.state import sources_of, troubles_of, work_of
 
 
-def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: frozenset[str]) -> FastAPI:
+def build_app(
+    city: AbstractAsyncContextManager[City], hosts: list[str], roles: frozenset[str], origins: Sequence[str] = ()
+) -> FastAPI:
     """The application; the city is opened when the server starts and closed when it stops.
 
     A process that is a ``door`` takes things in, one that is ``web`` shows and steers, any tells its health.
 
     ``hosts`` are the host names that a request may be addressed to: a page elsewhere that rebinds its own name to
-    loopback is refused.
+    loopback is refused. Pages of some other ``origins`` may read and, with a token, write; never with a cookie.
     """
 
     @asynccontextmanager
@@ -49,6 +55,8 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
         async with city as running:
             app.state.city = running
             app.state.hosts = frozenset(hosts)
+            app.state.limits = Buckets()
+            app.state.logins = {}  # that have begun at a provider
             yield
 
     rules = [Depends(allowed)]
@@ -59,7 +67,12 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
         app.add_middleware(posts.Posts)
     app.add_middleware(doors.BoundedBodies)
     app.add_middleware(Identified)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["Authorization", "Content-Type"]
+        )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(SafeHeaders)
     app.add_exception_handler(CiviumError, _refuse)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
@@ -87,6 +100,7 @@ def build_app(city: AbstractAsyncContextManager[City], hosts: list[str], roles: 
         app.include_router(alarms.router)
         app.include_router(public.interface)
         app.include_router(public.router)
+        app.include_router(openid.router)
         app.include_router(pages.router)
         app.get("/docs", include_in_schema=False)(_docs)
     if roles & {"door", "web"}:

@@ -1,6 +1,7 @@
 """The doors over HTTP: bulk Arrow, registration and the city clock; bodies are bounded, answers name row and reason."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -14,14 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
-from civium.core.rights import PUBLIC, Caller
-from civium.engines.catalog import CatalogUnavailable
+from civium.core.rights import ANY, PUBLIC, Caller
+from civium.engines.catalog import Catalog, CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
 from civium.sources.arrow import decode_arrow
 from civium.sources.batch import Batch
+from civium.sources.changes import Edits, Rows
 from civium.sources.intake import Receipt
+from civium.sources.permits import permit_batch, permit_edits
 from civium.sources.register import Registered, decode_lines, plan
+from civium.web.limits import TooMany
+from civium.web.rules import NotAllowed
 
+Build = Callable[[Catalog], Rows | Edits]
 CALLER = "civium.caller"  # where a request keeps it
 _LONGEST_KEY = 200
 _BODIES = 3  # of the largest allowed size may be in memory at a time
@@ -80,7 +86,10 @@ def refusal(error: CiviumError) -> Response:
     if isinstance(error, InputRefused):
         rows = [asdict(row) for row in error.rows[:1000]]
         content = {"code": error.status, "type": "error", "message": str(error), "rows": rows}
-        return answer(content, error.status, {"WWW-Authenticate": "Bearer"} if error.status == 401 else None)
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return answer(
+            content, error.status, {"Retry-After": str(error.retry_s)} if isinstance(error, TooMany) else headers
+        )
     if isinstance(error, LogInDoubt):
         content = {"code": 504, "type": "error", "message": f"{error}; nobody knows yet whether it is stored"}
         return answer(content, 504, {"Retry-After": "1"})
@@ -101,7 +110,9 @@ def later(why: str) -> Response:
 
 async def body_of(request: Request, most: int | None = None) -> bytes:
     """The body, read in bounds; raises InputRefused (413) past ``most`` [byte] and ``doors.max_body_mb``."""
-    most = min(most_bytes(city_of(request)), 2**62 if most is None else most)
+    own = caller_of(request).most_mb
+    bounds = [most_bytes(city_of(request)), most, int(own * 1024**2) if own else None]
+    most = min(bound for bound in bounds if bound is not None)
     stated = request.headers.get("content-length", "")
     too_large = InputRefused(f"the body is larger than {most / 1024**2:.3g} MB; send it in parts", status=413)
     if stated.isdigit() and int(stated) > most:
@@ -136,8 +147,26 @@ async def accept(request: Request, batch: Batch, body: bytes) -> Receipt:
     if key:
         asked = request.scope["path"].encode() + b"\0"
         content = (await asyncio.to_thread(blake2b, body, digest_size=16)).digest() + asked
-    intake = city_of(request).intake
-    return await intake.accept(batch, whole=whole(request), key=key, content=content, dry_run=dry_run(request))
+    city = city_of(request)
+    batch = permit_batch(caller_of(request), city.rights, city.catalog, batch, whole=whole(request))
+    return await city.intake.accept(batch, whole=whole(request), key=key, content=content, dry_run=dry_run(request))
+
+
+def permitted(request: Request, build: Build) -> Build:
+    """What plans a change of the catalogue, and refuses (401, 403) one that the caller may not make."""
+    caller, rights = caller_of(request), city_of(request).rights
+
+    def build_permitted(catalog: Catalog) -> Rows | Edits:
+        planned = build(catalog)
+        permit_edits(caller, rights, catalog, planned if isinstance(planned, Edits) else Edits(planned))
+        return planned
+
+    return build_permitted
+
+
+async def change(request: Request, build: Build, why: str) -> None:
+    """Change the catalogue as the caller wishes, if it may; it stands in the log with the change."""
+    await city_of(request).changes.make(permitted(request, build), who=caller_of(request).signed(), why=why)
 
 
 def key_of(header: bytes) -> str:
@@ -187,9 +216,11 @@ async def post_register(request: Request) -> Response:
     registered = Registered()
     planned = plan(lines, registered, city.clock.now())
     if dry_run(request):
-        await asyncio.to_thread(planned, city.catalog)
+        await asyncio.to_thread(permitted(request, planned), city.catalog)
     else:
-        await city.changes.make(planned, who=caller_of(request).signed(), why=f"{len(lines)} things registered")
+        await city.changes.make(
+            permitted(request, planned), who=caller_of(request).signed(), why=f"{len(lines)} things registered"
+        )
     brief = request.query_params.get("ids") == "false"
     counts = {name: getattr(registered, name) for name in ("created", "updated", "unchanged")}
     content: dict[str, Any] = dict(counts)
@@ -200,7 +231,9 @@ async def post_register(request: Request) -> Response:
 
 async def post_clock(request: Request) -> Response:
     """The sandbox tells the time; answers when the turns of that second are done."""
-    city = city_of(request)
+    city, caller = city_of(request), caller_of(request)
+    if not (caller.everywhere or caller.trusted or ANY in caller.scope.kinds):
+        raise NotAllowed(caller, "a token for the whole city")
     if city.clock.source != "door":
         raise InputRefused("this city keeps wall time; set clock.source to 'door' for a sandbox", status=409)
     try:

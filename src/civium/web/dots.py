@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import select
 
 from civium.city import City
+from civium.core.rights import Caller
+from civium.core.view import column
 from civium.engines.catalog.tables import DATASTREAMS, OBSERVED_PROPERTIES, THINGS
+from civium.engines.rights import Reach, readable_sql
 from civium.web.ground import Frame, frame_around
 from civium.web.state import latest_of_kind
 
@@ -77,18 +81,20 @@ class DotLayer:
     dots: tuple[Dot, ...]
 
 
-async def dot_layers(city: City, kinds: dict[str, int], frame: Frame | None) -> tuple[list[DotLayer], Frame | None]:
-    """The dots of the city's kinds (``kinds``: how many things each), and the frame that they are placed in.
+async def dot_layers(
+    city: City, caller: Caller, kinds: dict[str, int], frame: Frame | None
+) -> tuple[list[DotLayer], Frame | None]:
+    """The dots of the city's kinds (``kinds``: how many things each) that a caller may see, and their frame.
 
     Without a ``frame`` (no city model) one is laid around the things.
     """
-    looks = await asyncio.to_thread(_looks, city, kinds)
-    found = [(look, *await asyncio.to_thread(_features, city, look, kinds[look.kind])) for look in looks]
+    looks, reach = await asyncio.to_thread(_looks, city, caller, kinds), city.rights.readable(caller)
+    found = [(look, *await asyncio.to_thread(_features, city, reach, look, kinds[look.kind])) for look in looks]
     frame = frame or frame_around([_point(feature) for _, _, features in found for feature in features])
     return [_layer(look, count, features, frame) for look, count, features in found if frame], frame
 
 
-def _looks(city: City, kinds: dict[str, int]) -> list[Look]:
+def _looks(city: City, caller: Caller, kinds: dict[str, int]) -> list[Look]:
     known = [look for look in LOOKS if look.kind in kinds]
     strange = sorted(set(kinds) - {look.kind for look in LOOKS} - {"weather_station"})
     with city.catalog.engine.connect() as connection:
@@ -97,7 +103,7 @@ def _looks(city: City, kinds: dict[str, int]) -> list[Look]:
                 select(OBSERVED_PROPERTIES.c.name)
                 .join(DATASTREAMS, DATASTREAMS.c.property == OBSERVED_PROPERTIES.c.id)
                 .join(THINGS, THINGS.c.id == DATASTREAMS.c.thing)
-                .where(THINGS.c.kind == kind)
+                .where(THINGS.c.kind == kind, readable_sql(caller, DATASTREAMS))
                 .order_by(DATASTREAMS.c.id)
                 .limit(1)
             )
@@ -106,12 +112,13 @@ def _looks(city: City, kinds: dict[str, int]) -> list[Look]:
     return known
 
 
-def _features(city: City, look: Look, things: int) -> tuple[int, list[dict[str, Any]]]:
+def _features(city: City, reach: Reach, look: Look, things: int) -> tuple[int, list[dict[str, Any]]]:
     """How many tell it, and what they tell; a kind of too many things is counted and not looked at."""
     if things > MOST:
         return things, []
-    count = city.catalog.streams_of(look.property, look.kind, city.catalog.applied()).num_rows
-    return count, latest_of_kind(city, look.kind, look.property)["features"]
+    streams = city.catalog.streams_of(look.property, look.kind, city.catalog.applied())
+    count = int(reach.among(column(streams, "stream").astype(np.int64)).sum())
+    return count, latest_of_kind(city, reach, look.kind, look.property)["features"]
 
 
 def _point(feature: dict[str, Any]) -> tuple[float, float]:

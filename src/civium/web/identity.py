@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from civium.city import City
 from civium.core import InputRefused
 from civium.core.rights import Caller
-from civium.engines.rights import Rights
 from civium.web.doors import CALLER, caller_of, refusal
+from civium.web.limits import FAILURES, Buckets
 from civium.web.rules import RULES, Need, NotAllowed, meets
 
 COOKIE = "civium_session"
@@ -42,7 +42,8 @@ class Identified:
             return
         city: City = scope["app"].state.city
         try:
-            scope[CALLER], scope[_KEPT] = _recognise(scope, city.rights)
+            scope[CALLER], scope[_KEPT] = _recognise(scope, city)
+            _count(scope, city)
         except InputRefused as error:
             if scope["type"] == "http":
                 await refusal(error)(scope, receive, send)
@@ -50,6 +51,11 @@ class Identified:
                 await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:100]})
             return
         await self._app(scope, receive, send)
+
+
+def cookie_of(scheme: str) -> str:
+    """The name of a session's cookie; over TLS one that no other host can set."""
+    return COOKIE if scheme in ("http", "ws") else f"__Host-{COOKIE}"
 
 
 async def allowed(request: Request) -> None:
@@ -88,19 +94,41 @@ class _Asked:
     host: bytes
 
 
-def _recognise(scope: Scope, rights: Rights) -> tuple[Caller, str]:
+def unknown_token(scope: Scope) -> InputRefused:
+    """The refusal of a token that is none; too many of them from one address are a refusal of another kind."""
+    limits: Buckets = scope["app"].state.limits
+    limits.take(f"failed {_address(scope)}", FAILURES, "too many tokens from this address were none")
+    return InputRefused("this token is not known here, was revoked or has expired", status=401)
+
+
+def _count(scope: Scope, city: City) -> None:
+    """Refuse (429) a caller that comes more often than it may."""
+    caller: Caller = scope[CALLER]
+    if rate := caller.rate or city.settings.rights.requests_per_s:
+        limits: Buckets = scope["app"].state.limits
+        who = f"token {caller.token}" if caller.token else f"{caller.name} {_address(scope)}"
+        limits.take(who, rate, f"'{caller.name}' may come {rate:g} times a second")
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _recognise(scope: Scope, city: City) -> tuple[Caller, str]:
     """The caller, and its cookie if that is how it is known."""
+    rights = city.rights
     asked = _asked(scope["headers"])
     changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-    if changes and _from_elsewhere(asked):
+    if changes and _from_elsewhere(asked, city.settings.rights.origins):
         raise InputRefused("a page of another host may not change anything here", status=403)
     if asked.authorization and not scope["path"].startswith(_OWN_TOKENS):
         secret = bearer(asked.authorization)
         caller = None if secret is None else rights.caller(secret)
         if caller is None:
-            raise InputRefused("this token is not known here, was revoked or has expired", status=401)
+            raise unknown_token(scope)
         return caller, ""
-    if asked.cookie and (given := _session(asked.cookie)):
+    if asked.cookie and (given := _session(asked.cookie, cookie_of(scope["scheme"]))):
         caller = rights.caller(given.encode())
         if caller is not None:
             said = asked.csrf.decode("latin-1")
@@ -118,16 +146,18 @@ def _asked(headers: Sequence[tuple[bytes, bytes]]) -> _Asked:
     return _Asked(*found.values())
 
 
-def _from_elsewhere(asked: _Asked) -> bool:
-    """Whether a browser says that a page of another origin has begun this."""
+def _from_elsewhere(asked: _Asked, welcome: Sequence[str]) -> bool:
+    """Whether a browser says that a page of another origin, which is not welcome, has begun this."""
     if asked.origin:
+        if asked.origin.decode("latin-1") in welcome and not asked.cookie:
+            return False
         return urlsplit(asked.origin.decode("latin-1")).netloc.encode("latin-1") != asked.host
     return asked.site in (b"cross-site", b"same-site")
 
 
-def _session(cookie: bytes) -> str:
+def _session(cookie: bytes, name: str) -> str:
     try:
-        found = SimpleCookie(cookie.decode("latin-1")).get(COOKIE)
+        found = SimpleCookie(cookie.decode("latin-1")).get(name)
     except CookieError:
         return ""
     return found.value if found else ""

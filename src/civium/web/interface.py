@@ -18,12 +18,14 @@ from civium.acts.approve import approve
 from civium.city import City
 from civium.core import InputRefused, Mandate, Practice, from_datetime
 from civium.core.wire import write_view
+from civium.engines.rights import Reach
 from civium.ledger.projection import DECISIONS, INCIDENTS, NOTICES
 from civium.ledger.story import story
 from civium.twin.views import build_view, require_raw
 from civium.web.doors import caller_of, city_of
 from civium.web.rules import NotAllowed
 from civium.web.state import aggregate_of_kind, city_state, latest_of_kind, practices_state, series_of_kind
+from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["interface"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -57,7 +59,7 @@ class SwitchWish(Why):
 @router.get("/status")
 async def status(request: Request) -> Any:
     """The state of the city: clock, streams, log, store, practices, troubles."""
-    return await city_state(city_of(request))
+    return await city_state(city_of(request), caller_of(request))
 
 
 @router.get("/practices")
@@ -93,14 +95,16 @@ async def decisions(request: Request, practice: str = "", limit: Limit = 50) -> 
     query = select(DECISIONS).order_by(DECISIONS.c.seq.desc()).limit(limit)
     if practice:
         query = query.where(DECISIONS.c.practice == practice)
-    return await asyncio.to_thread(city_of(request).ledger.projection.rows, query)
+    city = city_of(request)
+    rows = await asyncio.to_thread(city.ledger.projection.rows, query)
+    return await asyncio.to_thread(told_to(request).rows, rows)
 
 
 @router.get("/decisions/{decision}")
 async def decision_story(request: Request, decision: str) -> Any:
     """One decision: its entry on the ledger, what became of it, and the story in plain words."""
     city = city_of(request)
-    return await story(city.ledger, city.catalog, decision)
+    return await story(city.ledger, city.catalog, decision, told_to(request).entry)
 
 
 @router.get("/decisions/{decision}/view")
@@ -111,6 +115,7 @@ async def decision_view(request: Request, decision: str) -> Response:
     practice = city.turns.practices.found.get(entry["practice"])
     if practice is None:
         raise InputRefused(f"practice '{entry['practice']}' is not installed any more", status=409)
+    await asyncio.to_thread(told_to(request).must_tell_all, practice.id)
     if (shard := entry["shard"]) not in practice.parts:
         raise InputRefused(f"practice '{practice.id}' has no shard '{shard}' any more", status=409)
     return await _view(city, practice, entry["tick"], entry["cut"], shard)
@@ -124,6 +129,7 @@ async def past_view(request: Request, practice: str, tick: int, shard: str = "al
     found = city.turns.practices.found.get(practice)
     if found is None:
         raise InputRefused(f"no practice '{practice}' is installed", status=404)
+    await asyncio.to_thread(told_to(request).must_tell_all, practice)
     if shard not in found.parts:
         raise InputRefused(f"practice '{practice}' has the shards {', '.join(found.parts)}", status=404)
     return await _view(city, found, tick, {**await city.log.cut(), "CAT": city.catalog.applied()}, shard)
@@ -133,6 +139,7 @@ async def past_view(request: Request, practice: str, tick: int, shard: str = "al
 async def decision_state(request: Request, decision: str) -> Response:
     """The state that went into a decision (for replay); empty when the practice started with it."""
     entry = await _turn(request, decision)
+    await asyncio.to_thread(told_to(request).must_tell_all, entry["practice"])
     name = entry["state_in"]
     data = await asyncio.to_thread(city_of(request).blobs.get, name) if name else b""
     return Response(data, media_type="application/octet-stream")
@@ -155,7 +162,8 @@ async def judge_command(request: Request, decision: str, number: int, verdict: s
 @router.get("/notices")
 async def notices(request: Request, limit: Limit = 50) -> Any:
     """The last notices, newest first."""
-    query = select(NOTICES).order_by(NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number).limit(limit)
+    query = select(NOTICES).where(await asyncio.to_thread(told_to(request).notices))
+    query = query.order_by(NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number).limit(limit)
     return await asyncio.to_thread(city_of(request).ledger.projection.rows, query)
 
 
@@ -171,7 +179,7 @@ async def latest(request: Request, kind: str, property: str) -> Any:
     """The latest reading of a property of every thing of a kind, as GeoJSON."""
     city = city_of(request)
     await city.read_barrier()
-    return await asyncio.to_thread(latest_of_kind, city, kind, property)
+    return await asyncio.to_thread(latest_of_kind, city, reach_of(request), kind, property)
 
 
 @router.get("/series")
@@ -191,7 +199,7 @@ async def series(
     city = city_of(request)
     await city.read_barrier()
     span = (from_datetime(start), from_datetime(end))
-    return await asyncio.to_thread(series_of_kind, city, kind, property, *span, limit, raw)
+    return await asyncio.to_thread(series_of_kind, city, reach_of(request), kind, property, *span, limit, raw)
 
 
 @router.get("/aggregate")
@@ -212,7 +220,7 @@ async def aggregate(
     city = city_of(request)
     await city.read_barrier()
     span = (from_datetime(start), from_datetime(end))
-    return await asyncio.to_thread(aggregate_of_kind, city, kind, property, *span, bucket, by, thing)
+    return await asyncio.to_thread(aggregate_of_kind, city, reach_of(request), kind, property, *span, bucket, by, thing)
 
 
 @router.get("/ledger")
@@ -225,6 +233,16 @@ async def ledger(request: Request, after: Annotated[int, Query(ge=0)] = 0) -> St
             yield msgspec.json.encode({"sequence": sequence, "raw": raw.decode()}) + b"\n"
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def told_to(request: Request) -> Told:
+    """What of the record the caller is told."""
+    return Told(city_of(request), caller_of(request))
+
+
+def reach_of(request: Request) -> Reach:
+    """The streams that the caller may read."""
+    return city_of(request).rights.readable(caller_of(request))
 
 
 def _steers(request: Request, practice: str, wish: Why) -> str:

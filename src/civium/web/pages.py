@@ -20,12 +20,13 @@ from civium.city import City
 from civium.core import CiviumError, InputRefused, to_datetime
 from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.ledger.story import story
-from civium.web.doors import city_of
+from civium.web.doors import caller_of, city_of
 from civium.web.dots import dot_layers
 from civium.web.ground import Ground, ground_of
 from civium.web.language import COOKIE, LANGUAGES, words_of
 from civium.web.state import city_state, practices_state
 from civium.web.telling import tell
+from civium.web.told import Told
 
 router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).with_name("static")
@@ -63,17 +64,18 @@ async def first_page(request: Request) -> Response:
     """The first page."""
     city = city_of(request)
     await _settled(city)
-    state = await city_state(city)
+    caller, told = caller_of(request), Told(city, caller_of(request))
+    state = await city_state(city, caller)
     ground = await asyncio.to_thread(_ground, city)
-    layers, frame = await dot_layers(city, state["things"], ground.frame if ground else None)
+    layers, frame = await dot_layers(city, caller, state["things"], ground.frame if ground else None)
     return page(
         request,
         "first.html",
         state=state,
         begun=city.clock.now() > 0,
         practices=[_with_fates(row) for row in await practices_state(city)],
-        decisions=await asyncio.to_thread(_last_decisions, city),
-        notices=await asyncio.to_thread(_last_notices, city),
+        decisions=await asyncio.to_thread(lambda: told.rows(_last_decisions(city))),
+        notices=await asyncio.to_thread(_last_notices, city, told),
         ground=ground,
         frame=frame,
         layers=layers,
@@ -94,7 +96,7 @@ async def decision_page(request: Request, decision: str) -> Response:
     """The story of one decision."""
     city = city_of(request)
     try:
-        told = await story(city.ledger, city.catalog, decision)
+        told = await story(city.ledger, city.catalog, decision, Told(city, caller_of(request)).entry)
     except InputRefused as error:
         return page(request, "missing.html", error.status, why=str(error))
     return page(request, "decision.html", told=told, words=tell(told, words_of(request)))
@@ -140,8 +142,9 @@ def _last_decisions(city: City) -> list[dict[str, Any]]:
     return [{**row, "fates": _in_order(fates[row["id"]])} for row in told]
 
 
-def _last_notices(city: City) -> list[dict[str, Any]]:
-    query = select(NOTICES).order_by(NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number).limit(_LAST)
+def _last_notices(city: City, told: Told) -> list[dict[str, Any]]:
+    query = select(NOTICES).where(told.notices())
+    query = query.order_by(NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number).limit(_LAST)
     return city.ledger.projection.rows(query)
 
 

@@ -12,9 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError
+from civium.core.rights import PUBLIC
 from civium.engines.passing import PASSING
+from civium.sources.permits import permit_reading
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
-from civium.web.doors import key_of, most_bytes, put_off, refusal
+from civium.web.doors import CALLER, key_of, most_bytes, put_off, refusal
+from civium.web.rules import Need, NotAllowed, meets
 
 ROOT = "/v1.1"
 _PATH = re.compile(rb"/v1\.1/(?:(?:Multi)?Datastreams\(([0-9]{1,18})\)/)?Observations")
@@ -45,6 +48,8 @@ class Posts:
             return
         body = b""
         try:
+            if not meets(caller := scope.get(CALLER, PUBLIC), Need.WRITER):
+                raise NotAllowed(caller, Need.WRITER)
             received = await _body(receive)
             if received is None:
                 return
@@ -53,6 +58,7 @@ class Posts:
                 await self._app(scope, _again(body, receive), send)
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
+            permit_reading(caller, city.rights, city.catalog, reading.stream)
             identity = await city.intake.post(reading)
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)

@@ -22,19 +22,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from civium.core import CiviumError
+from civium.core.rights import Caller
 from civium.engines.passing import PASSING
+from civium.engines.rights import Rights
 from civium.sources.intake import Intake
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import key_of, most_bytes, put_off, refusal
+from civium.web.identity import bearer
 from civium.web.posts import LONGEST, observations_of
+from civium.web.rules import Need, meets
 
 _START = re.compile(rb"POST /v1\.1/(?:Datastreams\(([0-9]{1,18})\)/)?Observations HTTP/1\.1\r\n")
 _HOST = re.compile(rb"([a-z0-9.-]+)(?::[0-9]{1,5})?")
-_WANTED = (b"content-length", b"host", b"idempotency-key")
+_WANTED = (b"content-length", b"host", b"idempotency-key", b"authorization")
 _FIELD = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?")
 _LONGEST_HEAD = 4_096  # byte
 _DIGITS = 5  # of a body's length
-_TOUCHY = (b"transfer-", b"expect", b"upgrade", b"te", b"trailer", b"x-forwarded-", b"forwarded", b"connection")
+_TOUCHY = (
+    *(b"transfer-", b"expect", b"upgrade", b"te", b"trailer", b"x-forwarded-", b"forwarded", b"connection"),
+    *(b"cookie", b"origin", b"sec-fetch-"),  # of a browser
+)
 _MOST_ANSWERS = 32  # that a connection may wait for; then it is not read on
 _log = logging.getLogger("uvicorn.error")
 
@@ -44,6 +51,7 @@ class _Head:
     length: int
     host: bytes
     key: bytes
+    authorization: bytes
 
 
 class QuickPosts(HttpToolsProtocol):
@@ -112,12 +120,17 @@ class QuickPosts(HttpToolsProtocol):
         length = end + 4 + head.length
         if base is None or len(data) < length:
             return 0 if base is None else -1
+        caller = self._writer(head.authorization)
+        if caller is None:
+            return 0
         body = data[end + 4 : length]
         intake: Intake = self._site.city.intake
         try:
             if is_array(body):
                 return 0
             reading = decode_reading(body, int(start[1]) if start[1] else None, key_of(head.key))
+            if not self._site.city.rights.writable(caller).holds(reading.stream):
+                return 0  # no such stream, or not for this sender
             if reading.key and not intake.remembers_all:
                 return 0
             stored: asyncio.Future[int] | bytes = intake.offer(reading)
@@ -131,6 +144,17 @@ class QuickPosts(HttpToolsProtocol):
         else:
             stored.add_done_callback(self._answer)
         return length
+
+    def _writer(self, authorization: bytes) -> Caller | None:
+        """The sender, if it may write at all and need not be counted; else the framework says what is wrong."""
+        rights: Rights = self._site.city.rights
+        caller: Caller | None = rights.public
+        if authorization:
+            secret = bearer(authorization)
+            caller = None if secret is None else rights.caller(secret)
+        if caller is None or caller.rate or self._site.city.settings.rights.requests_per_s:
+            return None
+        return caller if meets(caller, Need.WRITER) else None
 
     def _answer(self, _: object = None) -> None:
         """Write the answers that are due, in the order of the requests."""
@@ -211,7 +235,8 @@ def _read_head(block: bytes) -> _Head | None:
     length = named.get(b"content-length", b"")
     if b"host" not in named or not length.isdigit() or len(length) > _DIGITS or int(length) > LONGEST:
         return None
-    return _Head(int(length), named[b"host"], named.get(b"idempotency-key", b""))
+    key, authorization = (named.get(name, b"") for name in (b"idempotency-key", b"authorization"))
+    return _Head(int(length), named[b"host"], key, authorization)
 
 
 @lru_cache(maxsize=64)

@@ -14,9 +14,10 @@ from civium.core import InputRefused
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
 from civium.sources.sensorthings.read import read
+from civium.sources.sensorthings.sight import Sight
 from civium.twin.census import LiveMoment
 from civium.web import described
-from civium.web.doors import answer, city_of
+from civium.web.doors import answer, caller_of, city_of
 from civium.web.posts import ROOT, root_of
 
 _LAST = re.compile(r"([^/()]*)(\(.*\))?")
@@ -99,8 +100,9 @@ async def get(request: Request) -> Response:
     query = request.scope["query_string"].decode("latin-1")
     moment = LiveMoment(city.follower.live, city.follower.census) if city.roles & {"turn", "web"} else None
     path, base, record = path_of(request), root_of(request), city.ledger.projection.engine
+    sight = Sight.of(caller_of(request), city.rights)
     arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment, record)
-    found = await asyncio.to_thread(read, *arguments, _ANSWER_S, _brokers(request, city))
+    found = await asyncio.to_thread(read, *arguments, _ANSWER_S, _brokers(request, city), sight)
     if found is None:
         return Response(status_code=204)
     if isinstance(found, Streamed):

@@ -73,6 +73,7 @@ _OF_ANYONE = (
     ),
     *("GET /api/practices/{practice}", "GET /api/backtests"),
     *("POST /v1.1/$batch", "POST /api/login", "POST /api/logout", "POST /sources/{name}"),
+    *("GET /api/login/openid", "GET /api/login/openid/return"),
 )
 _OF_WRITERS = (
     *("POST /v1.1/CreateObservations", "POST /v1.1/Observations", "POST /v1.1/Datastreams({stream:int})/Observations"),
@@ -91,7 +92,7 @@ _OF_ADMINISTRATORS = (
     *("POST /api/dead-letters/retry", "POST /api/dead-letters/drop"),
     *("POST /api/backups", "GET /api/backups/{cut}/streams/{stream}", "GET /api/backups/{cut}/files"),
     *("POST /api/backups/{cut}/renew", "POST /api/backups/{cut}/end"),
-    *("GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token}"),
+    *("GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{token}", "GET /api/audit"),
 )
 _OF_CITY = (  # an alarm may be of any stream
     *("POST /api/switch", "GET /api/alarms", "GET /api/alarms/{identity}"),

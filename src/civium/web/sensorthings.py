@@ -14,10 +14,13 @@ from starlette.responses import Response
 
 from civium.city import City
 from civium.core import InputRefused
+from civium.engines.catalog import Catalog
 from civium.sources.batch import Batch
 from civium.sources.intake import Receipt
+from civium.sources.permits import permit_batch, permit_edits
 from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
 from civium.sources.sensorthings.read import read
+from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.write import Creation
 from civium.web import amending, batches, reading, tasking
 from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of
@@ -130,7 +133,8 @@ async def _again(request: Request, made: str) -> Response:
     city, base = city_of(request), root_of(request)
     await city.read_barrier()
     try:
-        found = await asyncio.to_thread(read, made, "", city.catalog, city.store, base, city.clock.now())
+        sight, now = Sight.of(caller_of(request), city.rights), city.clock.now()
+        found = await asyncio.to_thread(read, made, "", city.catalog, city.store, base, now, sight=sight)
     except InputRefused:
         return Response(status_code=201, headers={"Location": f"{base}/{made}"})
     return answer(found, 201, {"Location": f"{base}/{made}"})
@@ -138,7 +142,14 @@ async def _again(request: Request, made: str) -> Response:
 
 async def _make(request: Request, path: str, body: bytes) -> Response:
     city = city_of(request)
-    creation = await city.creator.make(path, body, caller_of(request).signed())
+    caller = caller_of(request)
+
+    def permit(creation: Creation, catalog: Catalog) -> None:
+        if creation.observations is not None:
+            permit_batch(caller, city.rights, catalog, creation.observations, whole=True)
+        permit_edits(caller, city.rights, catalog, creation.edits)
+
+    creation = await city.creator.make(path, body, caller.signed(), permit=permit)
     if creation.id is None:
         assert creation.observations is not None
         return await _store(request, creation.observations, body)

@@ -14,12 +14,15 @@ from sqlalchemy import func, select
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused, Mandate, to_datetime
 from civium.core.observations import shards_in
+from civium.core.rights import Caller
 from civium.core.view import column
 from civium.engines.aggregate import Whole
 from civium.engines.catalog.tables import THINGS
+from civium.engines.rights import Reach
 from civium.engines.rollups import DAY, QUARTER_HOUR
 from civium.ledger.projection import DECISIONS
 from civium.sources.feeds.attend import Attended
+from civium.twin.census import LiveMoment
 
 _STEPS = {"15m": QUARTER_HOUR, "1h": 4 * QUARTER_HOUR, "1d": DAY}
 _MOST_FIGURES = 200_000
@@ -33,8 +36,9 @@ ORDER BY o.time, w.thing, o.id LIMIT ?
 _GROUPS = ("writer", "turn", "outbox", "announcer", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
 
 
-async def city_state(city: City) -> dict[str, Any]:
-    """Clock, things and streams, doors, log, store, process and troubles."""
+async def city_state(city: City, caller: Caller) -> dict[str, Any]:
+    """Clock, things and streams, doors, log, store, process and troubles, to a caller who may not know every stream."""
+    reach = city.rights.readable(caller)
     settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
     edges = [edge.door for edge in city.edges.values()]
     return {
@@ -45,10 +49,10 @@ async def city_state(city: City) -> dict[str, Any]:
         "ticks": city.ticks,
         "last_tick": to_datetime(city.clock.last).isoformat() if city.clock.last else None,
         "advise_only": settings.advise_only,
-        "things": await asyncio.to_thread(_things_by_kind, city),
-        "streams": city.catalog.streams.count,
-        "streams_heard": city.follower.live.heard(city.catalog.streams.exists),
-        "observations": city.follower.live.rows,
+        "things": await asyncio.to_thread(_things_by_kind, city, reach),
+        "streams": city.catalog.streams.count if reach.whole else int(reach.mask.sum()),
+        "streams_heard": city.follower.live.heard(reach.mask),
+        "observations": city.follower.live.rows if reach.whole else await asyncio.to_thread(_observations, city, reach),
         "accepted": city.intake.accepted + city.mqtt.accepted + sum(door.accepted for door in edges),
         "refused": city.intake.refused + city.mqtt.refused + sum(door.refused for door in edges) + city.sources.refused,
         "dead_letters": sum((await city.letters.counts()).values()),
@@ -131,10 +135,10 @@ async def practices_state(city: City) -> list[dict[str, Any]]:
     return rows + broken
 
 
-def latest_of_kind(city: City, kind: str, property: str) -> dict[str, Any]:
+def latest_of_kind(city: City, reach: Reach, kind: str, property: str) -> dict[str, Any]:
     """Latest readings of a property of every thing of a kind, as a GeoJSON FeatureCollection; values in SI."""
     at = city.catalog.applied()
-    streams = city.catalog.streams_of(property, kind, at)
+    streams = _readable(city, reach, property, kind, at)
     things = city.catalog.things_of([kind], at)
     where = {int(t): i for i, t in enumerate(column(things, "thing"))}
     identity, time, value = city.follower.live.latest(column(streams, "stream").astype(np.int64))
@@ -158,14 +162,14 @@ def latest_of_kind(city: City, kind: str, property: str) -> dict[str, Any]:
 
 
 def series_of_kind(
-    city: City, kind: str, property: str, first: int, last: int, limit: int, raw: bool = False
+    city: City, reach: Reach, kind: str, property: str, first: int, last: int, limit: int, raw: bool = False
 ) -> dict[str, Any]:
     """Readings of a property of every thing of a kind, ``first`` to ``last`` [us since epoch], by time; values in SI.
 
     At most ``limit`` of them, the earliest; ``more`` says whether there are others.
     """
     at = city.catalog.applied()
-    streams = city.catalog.streams_of(property, kind, at)
+    streams = _readable(city, reach, property, kind, at)
     wanted = streams.select(["stream", "thing"])
     sql = _SERIES.format("raw_observations" if raw else "observations")
     rows = city.store.query(sql, [first, last, limit + 1], {"wanted": wanted}) if wanted.num_rows else None
@@ -188,14 +192,22 @@ def series_of_kind(
 
 
 def aggregate_of_kind(
-    city: City, kind: str, property: str, start: int, end: int, bucket: str, by: str, thing: int | None
+    city: City,
+    reach: Reach,
+    kind: str,
+    property: str,
+    start: int,
+    end: int,
+    bucket: str,
+    by: str,
+    thing: int | None,
 ) -> dict[str, Any]:
     """Figures of a property of things of a kind ("" = any) or of one thing, in SI: see ``engines.aggregate``.
 
     Raises InputRefused where there would be more than 200,000 figures.
     """
     step = _STEPS[bucket]
-    streams = city.catalog.streams_of(property, kind, city.catalog.applied())
+    streams = _readable(city, reach, property, kind, city.catalog.applied())
     if thing is not None:
         streams = streams.filter(pc.equal(streams.column("thing"), thing))
     ids = column(streams, "stream").astype(np.int64)
@@ -209,7 +221,7 @@ def aggregate_of_kind(
         )
     properties = np.unique(city.catalog.streams.property[ids]).tolist()
     # What was rolled up for the whole city is by the streams of that time.
-    alike = by == "city" and thing is None and city.catalog.regrouped().isdisjoint(properties)
+    alike = by == "city" and thing is None and reach.whole and city.catalog.regrouped().isdisjoint(properties)
     whole = Whole(properties, kind) if alike else None
     answer = city.store.aggregate(pa.table({"stream": ids, "group": groups}), start, end, step, whole)
     told = answer.rows.to_pydict()
@@ -229,10 +241,30 @@ def aggregate_of_kind(
     }
 
 
-def _things_by_kind(city: City) -> dict[str, int]:
+def _readable(city: City, reach: Reach, property: str, kind: str, at: int) -> pa.Table:
+    """The streams of a property that may be read, as ``Catalog.streams_of`` tells them."""
+    streams = city.catalog.streams_of(property, kind, at)
+    return streams if reach.whole else streams.filter(reach.among(column(streams, "stream").astype(np.int64)))
+
+
+def _observations(city: City, reach: Reach) -> int:
+    return LiveMoment(city.follower.live, city.follower.census).total(np.flatnonzero(reach.mask))
+
+
+def _things_by_kind(city: City, reach: Reach) -> dict[str, int]:
+    """How many things of each kind there are, without those all of whose streams are hidden."""
+    hidden: dict[str, int] = {}
+    if not reach.whole:
+        index, kinds = city.catalog.streams, city.catalog.kinds
+        size = min(len(reach.mask), len(index.thing))
+        there, mask = index.exists[:size], reach.mask[:size]
+        gone = np.setdiff1d(index.thing[:size][there & ~mask], index.thing[:size][mask])
+        counts = np.bincount(kinds.of[gone[gone < len(kinds.of)]], minlength=len(kinds.codes) + 1)
+        hidden = {kind: int(counts[code]) for kind, code in kinds.codes.items() if code < len(counts)}
     with city.catalog.engine.connect() as connection:
         rows = connection.execute(select(THINGS.c.kind, func.count()).group_by(THINGS.c.kind).order_by(THINGS.c.kind))
-        return {str(kind) or "thing": int(count) for kind, count in rows}
+        told = [(kind, count - hidden.get(kind, 0)) for kind, count in rows]
+        return {str(kind) or "thing": int(count) for kind, count in told if count > 0}
 
 
 def _memory_bytes() -> int:

@@ -240,6 +240,8 @@ TOKENS = Table(
     Column("revoked", BigInteger),
     Column("opened_by", Id, nullable=False, default=0),  # the token that logged in, of a session of a browser
     _flag("session"),
+    _number("rate", 0.0),  # [1/s] requests, 0: as the settings say
+    _number("most_mb", 0.0),  # [MB] of one body, likewise
     _seq(),
     Index(None, "session", "expires"),
 )

@@ -1,5 +1,6 @@
 """Makes what is created by SensorThings, whichever door it came through: the catalogue first, then the Observations."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from civium.core import Clock, InputRefused
@@ -9,6 +10,8 @@ from civium.sources.changes import Changes, Edits
 from civium.sources.examine import Planned, examine
 from civium.sources.intake import Intake, Receipt
 from civium.sources.sensorthings.write import Creation, plan_create
+
+Permit = Callable[[Creation, Catalog], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +23,19 @@ class Creator:
     clock: Clock
     future_s: float
 
-    async def make(self, path: str, body: bytes, who: str, key: str = "") -> Creation:
+    async def make(self, path: str, body: bytes, who: str, key: str = "", permit: Permit | None = None) -> Creation:
         """Put what a POST of ``body`` at ``path`` makes into the catalogue; its Observations are not stored yet.
 
-        Under the same ``key`` it is made once within some minutes. Raises InputRefused, and LogUnavailable.
+        Under the same ``key`` it is made once within some minutes; ``permit`` refuses what its sender may not make.
+        Raises InputRefused, and LogUnavailable.
         """
         planned: list[Creation] = []
 
         def build(catalog: Catalog) -> Edits:
             now = self.clock.now()
             planned[:] = [plan_create(path, body, catalog, now)]
+            if permit is not None:
+                permit(planned[0], catalog)
             self.check(planned[0].observations, catalog, planned[0].edits)
             return planned[0].edits
 

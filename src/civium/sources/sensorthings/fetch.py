@@ -14,12 +14,13 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.deadline import QueryTooLong
 from civium.sources.sensorthings.compiler import Compiler, Key
 from civium.sources.sensorthings.functions import Sql
+from civium.sources.sensorthings.ground import Ground
 from civium.sources.sensorthings.lake import among, calculable, lake_text
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, TASKS, Entity, Link, between, target
 from civium.sources.sensorthings.moment import Row, rows_of
 from civium.sources.sensorthings.paging import KEYS, behind, constant, read_token, token
 from civium.sources.sensorthings.query import MAX_TOP
-from civium.sources.sensorthings.sql import CatalogueScope, Ground, ObservationScope, RecordScope, Scope
+from civium.sources.sensorthings.sql import CatalogueScope, ObservationScope, RecordScope, Scope
 from civium.sources.sensorthings.tree import Order, Path, Query
 
 DEFAULT_TOP = 100
@@ -127,8 +128,7 @@ class Source:
                 keys = [Key(way.c[link.order], False, "number", always=True), *keys]
             whole = whole.join(way, way.c[theirs] == there.rows.c.id)
         base = select(*there.rows.c, parent.label("_parent"), *_key_columns(keys)).select_from(whole).where(*conditions)
-        if isinstance(scope, ObservationScope):
-            base = base.where(scope.known)
+        base = base.where(scope.permitted)
         if query.skiptoken:
             raise InputRefused("$skiptoken cannot stand within $expand")
         rank = func.row_number().over(partition_by=parent, order_by=[key.sorting for key in keys]).label("_rank")
@@ -185,7 +185,9 @@ class Source:
             if streams is not None:
                 return int(self.ground.moment.spans(streams).counts[0])
             if not conditions:
-                return self.ground.moment.total(np.flatnonzero(self.ground.catalog.streams.exists))
+                sight = self.ground.sight
+                some = np.flatnonzero(self.ground.catalog.streams.exists) if sight is None else sight.readable
+                return self.ground.moment.total(some)
         counted = select(func.count().label("n")).where(*conditions)
         return int(self._run(scope, counted)[0]["n"])
 
@@ -227,11 +229,11 @@ class Source:
     def _run(self, scope: Scope, statement: Select[Any], *, ready: bool = False) -> Sequence[Row]:
         """The rows of a statement about the entity of a scope; one that is not ``ready`` gets its tables here."""
         if isinstance(scope, CatalogueScope):
-            statement = statement if ready else statement.select_from(scope.whole)
+            statement = statement if ready else statement.select_from(scope.whole).where(scope.permitted)
             with calculable():
                 return [dict(row) for row in scope.connection.execute(statement).mappings()]
         assert isinstance(scope, ObservationScope)
-        statement = statement if ready else statement.select_from(OBSERVATIONS).where(scope.known)
+        statement = statement if ready else statement.select_from(OBSERVATIONS).where(scope.permitted)
         return rows_of(self.query(statement, scope))
 
     def query(self, statement: Select[Any], scope: ObservationScope) -> pa.Table:

@@ -34,7 +34,7 @@ from civium.core import InputRefused
 from civium.engines.catalog import COUNT, NUMBER, Catalog
 from civium.sources.sensorthings.functions import Sql, Value
 
-_FEW = 500  # ids that are written out, so that DuckDB can skip files by them
+FEW = 500  # ids that are written out, so that DuckDB can skip files by them
 DIGITS = 12  # significant digits that survive the way through SI
 _TINY = 1e-200  # has a logarithm, zero has none
 
@@ -82,7 +82,7 @@ def among(ids: NDArray[np.int64]) -> Any:
     """What to put behind IN for these ids, in the lake."""
     if len(ids) == 0:
         return [raw("-1")]  # no id is negative; an empty list would be neither true nor false
-    if len(ids) <= _FEW:
+    if len(ids) <= FEW:
         return [raw(str(int(one))) for one in ids]
     return select(func.unnest(bindparam(None, ids.tolist(), ARRAY(BigInteger))))
 

@@ -18,11 +18,12 @@ from civium.engines.deadline import QueryTooLong, in_catalogue
 from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
+from civium.sources.sensorthings.ground import Ground
 from civium.sources.sensorthings.model import CONFORMANCE, ENTITIES, MQTT
 from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
-from civium.sources.sensorthings.sql import Ground
+from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.tree import Query, query_parts
 
 Answer = dict[str, Any] | str | Streamed | None
@@ -43,6 +44,7 @@ class Library:
     moment: Moment | None = None
     record: Engine | None = None
     within: float = math.inf
+    sight: Sight | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Writer]:
@@ -55,7 +57,7 @@ class Library:
             record = None if self.record is None else cache(partial(_opened, stack, self.record, deadline))
             connection = stack.enter_context(self.catalog.engine.begin())
             stack.enter_context(in_catalogue(connection, deadline))
-            ground = Ground(self.catalog, connection, observations, moment, self.now, newest, record)
+            ground = Ground(self.catalog, connection, observations, moment, self.now, newest, record, self.sight)
             yield Writer(Source(ground), self.base_url)
 
 
@@ -70,11 +72,13 @@ def read(
     record: Engine | None = None,
     within: float = math.inf,
     mqtt: Sequence[str] = (),
+    sight: Sight | None = None,
 ) -> Answer:
     """Answer what stands behind the service root: ``path`` (``Things(1)/Datastreams``) and ``query`` (``$top=5``).
 
     Both as they came, percent-encoded; ``base_url`` is the address of the service root; ``now`` [us since epoch];
     ``moment`` is what is live (without it the lake is asked); ``record`` is the database of the record's projection;
+    ``sight`` is what the caller may see (None: everything);
     ``mqtt`` are addresses of brokers. Gives a JSON object, the text of a ``$value``, what is sent piece by piece, or
     None where there is nothing to tell (204). Raises ``InputRefused``: 400 for what is wrong in the query, 404, 413 for
     what is too much to answer ``within`` so long [s], 414, and 501 for what cannot be done.
@@ -85,7 +89,7 @@ def read(
     if not segments:
         _only(options, set(), "the service root")
         return _root(base_url, mqtt)
-    library = Library(catalog, observations, base_url, now, moment, record, within)
+    library = Library(catalog, observations, base_url, now, moment, record, within, sight)
     try:
         return _answer(path, query, segments, options, library)
     except QueryTooLong as error:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,24 +21,27 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     case,
     cast,
     func,
     literal,
+    not_,
     null,
     select,
+    true,
 )
 from sqlalchemy import DateTime as Instant
 from sqlalchemy import literal_column as raw
 
 from civium.core import InputRefused
-from civium.engines.catalog import Catalog, dialects
+from civium.engines.catalog import dialects
 from civium.engines.catalog.dialects import among_ids, json_ways
 from civium.sources.sensorthings.functions import Database, Sql, Value
-from civium.sources.sensorthings.geometry import Geometries, geometries, present
-from civium.sources.sensorthings.lake import Units, among, calculable, json_value, lake_text, utc
+from civium.sources.sensorthings.geometry import present
+from civium.sources.sensorthings.ground import Ground
+from civium.sources.sensorthings.lake import FEW, Units, among, calculable, json_value, lake_text, utc
 from civium.sources.sensorthings.model import (
-    BY_NAME,
     OBSERVATIONS,
     PARTS,
     TASKS,
@@ -50,40 +52,11 @@ from civium.sources.sensorthings.model import (
     between,
     target,
 )
-from civium.sources.sensorthings.moment import Moment, ObservationReader, area_of
 from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tree import Path, path_text
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
 _ARROW = {"number": pa.float64(), "string": pa.string(), "bool": pa.bool_(), "instant": pa.timestamp("us")}
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What names are looked up in: the catalogue in one snapshot, the lake, and what is live; ``now`` [us since epoch].
-
-    ``newest`` is the highest id of a stream that this process knows of: what has come since is not read.
-    """
-
-    catalog: Catalog
-    connection: Connection
-    observations: ObservationReader
-    moment: Moment
-    now: int
-    newest: int
-    record: Callable[[], Connection] | None = None  # where Tasks are; opened when it is asked
-
-    def geometries(self, entity: Entity, column: str) -> Geometries:
-        """The geometries of a field, by id; None where there is none."""
-        if column != "area":
-            return geometries(self.catalog, self.connection, entity.table, column)
-        streams = np.flatnonzero(self.catalog.streams.exists)
-        found = np.full(len(self.catalog.streams.exists), None, dtype=object)
-        features = self.geometries(BY_NAME["FeatureOfInterest"], "feature")
-        for stream, ids in zip(streams.tolist(), self.moment.features(streams), strict=True):
-            if len(ids):
-                found[stream] = area_of(ids, features)
-        return found
 
 
 class Scope(ABC):
@@ -100,6 +73,11 @@ class Scope(ABC):
         # The id behind a link to one is our own column.
         here = link is not None and not link.many and names[1:] in (("id",), ("@iot.id",))
         return None if here else link
+
+    @property
+    @abstractmethod
+    def permitted(self) -> Sql:
+        """That the caller may see the row."""
 
     @abstractmethod
     def some(self, link: Link, condition: Callable[["Scope"], Sql]) -> Sql:
@@ -146,6 +124,14 @@ class CatalogueScope(Scope):
         return self.ground.connection
 
     @property
+    def permitted(self) -> Sql:
+        sight = self.ground.sight
+        seen = (
+            None if sight is None else sight.sees(self.entity.name, self.row, self.ground.moment, self.ground.catalog)
+        )
+        return true() if seen is None else seen
+
+    @property
     def whole(self) -> FromClause:
         """The rows, beside what was calculated for them."""
         return self._whole
@@ -171,10 +157,15 @@ class CatalogueScope(Scope):
             return among_ids(self.row.c.id, self._observed(link, condition))
         if there.table is TASKS:
             tasks = RecordScope(there, TASKS, self.ground)
-            statement = select(TASKS.c[link.theirs]).distinct().select_from(tasks.whole).where(condition(tasks))
+            statement = (
+                select(TASKS.c[link.theirs])
+                .distinct()
+                .select_from(tasks.whole)
+                .where(condition(tasks), tasks.permitted)
+            )
             return among_ids(self.row.c.id, [int(one) for one in tasks.connection.scalars(statement)])
         scope = CatalogueScope(there, there.rows.alias(), self.ground)
-        row, met = scope.row, condition(scope)
+        row, met = scope.row, and_(condition(scope), scope.permitted)
         if link.own:
             return self.row.c[link.own].in_(select(row.c.id).select_from(scope.whole).where(met))
         if link.theirs:
@@ -188,7 +179,7 @@ class CatalogueScope(Scope):
         """The ids of our entities with Observations that meet a condition: those are in the other database."""
         scope = ObservationScope(target(link), self.ground)
         column = OBSERVATIONS.c[link.theirs]
-        statement = select(column).distinct().where(column.is_not(None), condition(scope), scope.known)
+        statement = select(column).distinct().where(column.is_not(None), condition(scope), scope.permitted)
         table = self.ground.observations.query(*lake_text(statement), scope.tables)
         ids: list[int] = sorted(table.column(0).to_pylist())
         return ids
@@ -199,7 +190,7 @@ class CatalogueScope(Scope):
         inner = value(scope)
 
         def of(sql: Sql) -> Sql:
-            found = select(sql).select_from(scope.whole).where(scope.row.c.id == self.row.c[link.own])
+            found = select(sql).select_from(scope.whole).where(scope.row.c.id == self.row.c[link.own], scope.permitted)
             return found.correlate(self.row).scalar_subquery()
 
         end = None if inner.end is None else of(inner.end)
@@ -256,6 +247,14 @@ class RecordScope(CatalogueScope):
     """Rows of the record, which is a database of its own: what is linked to them is fetched from the catalogue."""
 
     @property
+    def permitted(self) -> Sql:
+        sight = self.ground.sight
+        if sight is None:
+            return true()
+        hidden = self.ground.connection.scalars(sight.actuators()).all()
+        return not_(among_ids(self.row.c.actuator, [int(one) for one in hidden]))
+
+    @property
     def connection(self) -> Connection:
         if self.ground.record is None:
             raise InputRefused("there is no record here to read Tasks from", status=501)
@@ -263,7 +262,7 @@ class RecordScope(CatalogueScope):
 
     def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
         scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
-        met = condition(scope)
+        met = and_(condition(scope), scope.permitted)
         with calculable():
             found = self.ground.connection.scalars(select(scope.row.c.id).select_from(scope.whole).where(met)).all()
         return among_ids(self.row.c[link.own], [int(one) for one in found])
@@ -277,7 +276,8 @@ class RecordScope(CatalogueScope):
 
         def of(sql: Sql, kind: str) -> Sql:
             def values() -> dict[int, Any]:
-                rows = self.ground.connection.execute(select(scope.row.c.id, sql).select_from(scope.whole))
+                asked = select(scope.row.c.id, sql).select_from(scope.whole).where(scope.permitted)
+                rows = self.ground.connection.execute(asked)
                 return {row[0]: row[1] for row in rows if row[1] is not None}
 
             with calculable():
@@ -301,14 +301,29 @@ class ObservationScope(Scope):
         self.tables: dict[str, pa.Table] = {}
 
     @property
-    def known(self) -> Sql:
-        """That this process knows the stream: one that came while it was reading comes with the next answer."""
-        return self.row.c.stream <= raw(str(self.ground.newest))
+    def permitted(self) -> Sql:
+        """That this process knows the stream too.
+
+        A stream that came while it was reading comes with the next answer.
+        """
+        there: Sql = self.row.c.stream <= raw(str(self.ground.newest))
+        sight = self.ground.sight
+        if sight is None or (self.streams is not None and sight.reach.among(self.streams).all()):
+            return there
+        hidden, seen = sight.hidden(self.ground.catalog), sight.readable
+        fewer = hidden if len(hidden) < len(seen) else seen
+        if len(fewer) <= FEW:
+            ids = among(fewer)
+        else:
+            self.tables["in_sight"] = pa.table({"stream": fewer})
+            ids = select(Table("in_sight", MetaData(), Column("stream", BigInteger)).c.stream)
+        within: Sql = self.row.c.stream.in_(ids)
+        return and_(there, within if fewer is seen else not_(within))
 
     def some(self, link: Link, condition: Callable[[Scope], Sql]) -> Sql:
         """Here linked entities are in the other database: their ids are fetched first."""
         scope = CatalogueScope(target(link), target(link).rows.alias(), self.ground)
-        met = condition(scope)
+        met = and_(condition(scope), scope.permitted)
         query = select(scope.row.c.id).select_from(scope.whole).where(met)
         with calculable():
             ids = np.array(self.ground.connection.scalars(query).all(), np.int64)
@@ -323,7 +338,8 @@ class ObservationScope(Scope):
             raise InputRefused(f"a {inner.kind} of {link.name} cannot be calculated with", status=501)
         if inner.end is not None:
             lanes["end"] = inner.end
-        statement = select(scope.row.c.id, *(sql.label(name) for name, sql in lanes.items())).select_from(scope.whole)
+        columns_of = (sql.label(name) for name, sql in lanes.items())
+        statement = select(scope.row.c.id, *columns_of).select_from(scope.whole).where(scope.permitted)
         if link.own == "stream" and self.streams is not None:
             statement = statement.where(among_ids(scope.row.c.id, self.streams.tolist()))
         name = f"linked_{len(self.tables)}"

@@ -20,6 +20,8 @@ def _columns() -> list[sa.Column[Any]]:
         sa.Column("revoked", sa.BigInteger(), nullable=True),
         sa.Column("opened_by", ID, nullable=False),
         sa.Column("session", sa.Boolean(), nullable=False),
+        sa.Column("rate", sa.Float(precision=53), nullable=False),
+        sa.Column("most_mb", sa.Float(precision=53), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False, autoincrement=False),
     ]
 

@@ -1,0 +1,128 @@
+"""Whether a caller may make a change of the catalogue, and store or correct readings: asked before either is done."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from civium.core import InputRefused, RowRefusal
+from civium.core.rights import STAFF, Caller, Role
+from civium.core.view import column
+from civium.engines.catalog import Catalog
+from civium.engines.catalog.dialects import among_ids
+from civium.engines.catalog.tables import ACTUATORS, HISTORICAL_LOCATIONS, THING_LOCATIONS
+from civium.engines.rights import Rights
+from civium.sources.batch import NOTHING_STORED, Batch
+from civium.sources.changes import Edits
+from civium.sources.claims import without
+
+_SHARED = {"sensors": "sensor", "observed_properties": "property"}  # used by streams of any thing
+_BY_DEVICES = {"features"}  # which a reading may bring with it
+
+
+def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits) -> None:
+    """Refuse (401, 403) a change of what a caller's scope does not hold."""
+    if caller.role is Role.ADMINISTRATOR or not edits:
+        return
+    touched = {name for some in (edits.rows, edits.updates, edits.deletes) for name, rows in some.items() if rows}
+    if caller.role not in STAFF and not caller.trusted and (touched - _BY_DEVICES or edits.updates or edits.deletes):
+        raise _refusal(caller, "make, change or remove entities")
+    made = {row["id"]: row.get("kind", "") for row in edits.rows.get("things", ())}
+    if wrong := next((kind for kind in made.values() if not rights.may_make(caller, kind)), None):
+        raise _refusal(caller, f"register a thing of the kind '{wrong}'")
+    if not all(rights.may_make(caller, kind) for kind in made.values()):
+        raise _refusal(caller, "register a thing without a kind")
+    with catalog.engine.connect() as connection:
+        things = _things(connection, edits) - made.keys()
+    closed = _closed(caller, rights, catalog)
+    for thing in sorted(things):
+        if not (thing not in closed if caller.trusted else rights.may_change(caller, thing)):
+            raise _refusal(caller, f"change what belongs to Thing {thing}")
+    index, mask = catalog.streams, rights.writable(caller).mask
+    for stream in _ids(edits, "datastreams"):
+        if not (0 < stream < len(mask) and mask[stream]):
+            raise _refusal(caller, f"change Datastream {stream}")
+    size = min(len(index.exists), len(mask))
+    others = index.exists[:size] & ~mask[:size]
+    for table, name in _SHARED.items():
+        used = set(np.unique(getattr(index, name)[:size][others]).tolist())
+        if wrong_one := used.intersection(_ids(edits, table)):
+            raise _refusal(caller, f"change {min(wrong_one)} of the {table}: streams beyond its scope use it")
+    if _ids(edits, "features") and not (caller.everywhere or caller.trusted):
+        raise _refusal(caller, "change a FeatureOfInterest")
+
+
+def permit_batch(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch, *, whole: bool) -> Batch:
+    """The rows of a batch that a caller may write; with ``whole`` one that it may not refuses all (401, 403).
+
+    A row of a stream that is not there is left to whoever examines the batch.
+    """
+    reach = rights.writable(caller)
+    if reach.whole:
+        return batch
+    streams = column(batch.table, "stream").astype(np.int64)
+    wrong = np.flatnonzero(catalog.streams.known(streams) & ~reach.among(streams))
+    if not len(wrong):
+        return batch
+    refused = tuple(
+        RowRefusal(row, f"'{caller.name}' may not write Datastream {stream}")
+        for row, stream in zip(batch.rows[wrong].tolist(), streams[wrong].tolist(), strict=True)
+    )
+    if whole or len(wrong) == len(streams):
+        raise InputRefused(NOTHING_STORED, refused, _status(caller))
+    return without(batch, refused)
+
+
+def permit_reading(caller: Caller, rights: Rights, catalog: Catalog, stream: int) -> None:
+    """Refuse (401, 403) a reading of a stream that a caller may not write."""
+    if not rights.writable(caller).holds(stream) and catalog.streams.known(np.array([stream]))[0]:
+        raise _refusal(caller, f"write Datastream {stream}")
+
+
+def permit_corrections(caller: Caller, rights: Rights, corrections: pa.Table) -> None:
+    """Refuse (401, 403) corrections of readings of a stream that a caller may not write."""
+    reach = rights.writable(caller)
+    for name in ("stream", "was_stream"):
+        streams: NDArray[np.int64] = column(corrections, name).astype(np.int64)
+        if len(streams) and not reach.among(streams).all():
+            raise _refusal(caller, f"change Observations of Datastream {streams[~reach.among(streams)][0]}")
+    if corrections.num_rows and caller.role not in STAFF and not caller.trusted:
+        raise _refusal(caller, "change or remove Observations")
+
+
+def _things(connection: Connection, edits: Edits) -> set[int]:
+    """The things that a change is about, or that are at a place that it is about."""
+    found = set(_ids(edits, "things"))
+    for table in ("datastreams", "actuators", "thing_locations", "historical_locations"):
+        for some in (edits.rows, edits.updates, edits.deletes):
+            found |= {row["thing"] for row in some.get(table, ()) if row.get("thing") is not None}
+    for owned in (ACTUATORS, HISTORICAL_LOCATIONS):
+        found |= set(connection.scalars(select(owned.c.thing).where(among_ids(owned.c.id, _ids(edits, owned.name)))))
+    here = among_ids(THING_LOCATIONS.c.location, _ids(edits, "locations"))
+    return found | set(connection.scalars(select(THING_LOCATIONS.c.thing).where(here)))
+
+
+def _ids(edits: Edits, table: str) -> list[int]:
+    """The rows of a table that are changed or go."""
+    return [row["id"] for some in (edits.updates, edits.deletes) for row in some.get(table, ())]
+
+
+def _closed(caller: Caller, rights: Rights, catalog: Catalog) -> set[int]:
+    """The things with a stream that a caller without a token may not write."""
+    if not caller.trusted:
+        return set()
+    index, mask = catalog.streams, rights.writable(caller).mask
+    size = min(len(index.exists), len(mask))
+    closed: Iterable[int] = np.unique(index.thing[:size][index.exists[:size] & ~mask[:size]]).tolist()
+    return set(closed)
+
+
+def _refusal(caller: Caller, what: str) -> InputRefused:
+    hint = ": send Authorization: Bearer TOKEN, or log in" if caller.role is Role.PUBLIC else ""
+    return InputRefused(f"'{caller.name}' ({caller.role}) may not {what}{hint}", status=_status(caller))
+
+
+def _status(caller: Caller) -> int:
+    return 401 if caller.role is Role.PUBLIC else 403
