@@ -112,6 +112,10 @@ READS = [
     "/v1.1/TaskingCapabilities?$expand=Thing",
     "/v1.1/Actuators?$expand=TaskingCapabilities",
     "/api/status",
+    "/api/things?limit=200",
+    "/api/map",
+    "/api/desk",
+    "/metrics",
     "/",
 ]
 
@@ -128,7 +132,8 @@ def test_a_read_tells_of_what_the_caller_may_know_and_of_nothing_else(world: Wor
     for name in ACCESS:
         if name not in CALLERS[caller][2]:
             assert [mark for mark in world.marks(name) if mark in told] == []
-            assert f"{1000 + list(ACCESS).index(name)}" not in told
+            if path.startswith("/v1.1"):  # elsewhere a count or an instant may happen to hold these digits
+                assert f"{1000 + list(ACCESS).index(name)}" not in told
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -158,6 +163,7 @@ def test_an_address_leads_to_what_the_caller_may_know(world: World, caller: str,
         f"/v1.1/Datastreams({stream})/observedArea", f"/v1.1/Datastreams({stream})/Thing/Locations",
         f"/v1.1/Observations({observation})", f"/v1.1/Observations({observation})/result/$value",
         f"/v1.1/Observations({observation})/Datastream", f"/v1.1/Things({thing})/Datastreams({stream})",
+        f"/api/things/{thing}", f"/api/streams/{stream}/chart?from=2026-06-01T00:00:00Z&to=2026-06-02T00:00:00Z",
     ]  # fmt: skip
     expected = 200 if name in CALLERS[caller][2] else 404
     assert {path: world.ask(caller, path).status_code for path in paths} == dict.fromkeys(paths, expected)
@@ -170,6 +176,7 @@ def test_figures_are_of_what_the_caller_may_read(world: World, caller: str, name
     span = "from=2026-06-01T00:00:00Z&to=2026-06-02T00:00:00Z"
     some = int(name in CALLERS[caller][2])
     assert len(world.ask(caller, f"/api/latest?{asked}").json()["features"]) == some
+    assert len(world.ask(caller, f"/api/map/places?kind=k_{name}").json()["thing"]) == some
     assert len(world.ask(caller, f"/api/series?{asked}&{span}").json()["value"]) == some
     for by in ("city", "thing", "stream"):
         told = world.ask(caller, f"/api/aggregate?{asked}&{span}&by={by}&bucket=1d").json()

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, FromClause, Row, and_, false, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, false, not_, or_, select, true
 
 from civium.core import MICROSECONDS, Access, Clock
 from civium.core.rights import ANY, PUBLIC, STAFF, Caller, Role, Scope, read_scope
@@ -71,6 +71,7 @@ class Rights:
         self._digests: dict[int, bytes] = {}
         self._kept: dict[bytes, _Kept] = {}
         self._masks: dict[tuple[bool, Role, Scope, bool], tuple[int, Reach]] = {}
+        self._short: dict[int, tuple[int, Reach, Caller]] = {}
         with catalog.engine.connect() as connection:
             self._put(connection.execute(select(TOKENS).where(TOKENS.c.revoked.is_(None))).all())
 
@@ -103,6 +104,14 @@ class Rights:
     def writable(self, caller: Caller) -> Reach:
         """The streams whose Observations a caller may write."""
         return self._reach(caller, writing=True)
+
+    def hidden_things(self, caller: Caller) -> NDArray[np.int64]:
+        """The things all of whose streams a caller may not know of, ascending; it may not know of them either."""
+        reach, index = self.readable(caller), self._catalog.streams
+        size = min(len(reach.mask), len(index.exists))
+        there, mask, thing = index.exists[:size], reach.mask[:size], index.thing[:size]
+        hidden: NDArray[np.int64] = np.setdiff1d(thing[there & ~mask], thing[mask])
+        return hidden
 
     def is_public(self, stream: int) -> bool:
         """Whether anyone may read a stream."""
@@ -176,14 +185,22 @@ class Rights:
 
     def _reach(self, caller: Caller, *, writing: bool) -> Reach:
         catalog = self._catalog
+        at = catalog.streams_at()
+        short = caller.token * 2 + writing if caller.token else -1 - writing if caller is self.public else 0
+        known = self._short.get(short)  # a device asks for every reading
+        if known is not None and known[0] == at and known[2] is caller:
+            return known[1]
         key = (writing, caller.role, caller.scope, caller.trusted)
-        at = min(catalog.applied(), catalog.changed(DATASTREAMS, THINGS))
         found = self._masks.get(key)
         if found is None or found[0] != at:
             while len(self._masks) >= _MOST_MASKS:
                 self._masks.pop(next(iter(self._masks)), None)
             mask = _mask(catalog, caller, writing=writing)
             found = self._masks[key] = (at, Reach(mask, bool(mask[1:].sum() == catalog.streams.exists[1:].sum())))
+        if short:
+            while len(self._short) >= _MOST_MASKS:
+                self._short.pop(next(iter(self._short)), None)
+            self._short[short] = (*found, caller)
         return found[1]
 
 
@@ -204,6 +221,13 @@ def readable_sql(caller: Caller, streams: FromClause) -> ColumnElement[bool]:
         of_kinds = select(things.c.id).where(things.c.kind.in_(sorted(scope.kinds))).correlate_except(things)
         some.append(c.thing.in_(of_kinds))
     return or_(false(), *some)
+
+
+def thing_sql(caller: Caller, thing: ColumnElement[int]) -> ColumnElement[bool]:
+    """That a caller may know of a thing: it has a stream that may be read, or none at all."""
+    streams = DATASTREAMS.alias()
+    one = select(streams.c.id).where(streams.c.thing == thing).correlate_except(streams)
+    return or_(exists(one.where(readable_sql(caller, streams))), not_(exists(one)))
 
 
 def _level(caller: Caller, *, writing: bool) -> int:

@@ -20,6 +20,7 @@ from civium.web.practice import practice_of
 from civium.web.state import practices_state
 from civium.web.sun import sun_and_shadow
 from civium.web.tiles import tiles_of, version_of
+from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["console"])
 pages = APIRouter(include_in_schema=False)
@@ -73,13 +74,13 @@ async def tile(request: Request, zoom: int, x: int, y: int) -> Response:
 @router.get("/map")
 async def city_map(request: Request) -> Response:
     """What a map begins with: bounds, layers of the city model, address of its tiles, kinds of things."""
-    return answer(await asyncio.to_thread(map_of, city_of(request)))
+    return answer(await asyncio.to_thread(map_of, city_of(request), told_to(request)))
 
 
 @router.get("/map/places")
 async def places(request: Request, kind: str) -> Response:
     """Where the things of a kind are, in columns."""
-    return answer(await asyncio.to_thread(places_of, city_of(request), kind))
+    return answer(await asyncio.to_thread(places_of, city_of(request), told_to(request), kind))
 
 
 @router.get("/map/values")
@@ -113,13 +114,15 @@ async def things(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """Things by id, some at a time: of a kind, or whose name or key holds some words."""
-    return answer(await asyncio.to_thread(listed_things, city_of(request), search, kind, after, limit))
+    return answer(
+        await asyncio.to_thread(listed_things, city_of(request), told_to(request), search, kind, after, limit)
+    )
 
 
 @router.get("/things/{thing}")
 async def thing(request: Request, thing: Id) -> Response:
     """One thing whole: facts, streams, actuators, the commands that touched it and why."""
-    return answer(await asyncio.to_thread(thing_of, city_of(request), reach_of(request), thing))
+    return answer(await asyncio.to_thread(thing_of, city_of(request), told_to(request), thing))
 
 
 @router.get("/streams/{stream}/chart")
@@ -156,7 +159,12 @@ async def practice(request: Request, practice: str) -> Response:
 @router.get("/desk")
 async def desk(request: Request) -> Response:
     """What needs a person now: commands that wait, troubles, held practices, silent streams, dead letters, notices."""
-    return answer(await desk_of(city_of(request), reach_of(request)))
+    return answer(await desk_of(city_of(request), told_to(request)))
+
+
+def told_to(request: Request) -> Told:
+    """What the caller is told."""
+    return Told(city_of(request), caller_of(request))
 
 
 def reach_of(request: Request) -> Reach:

@@ -14,12 +14,13 @@ from civium.engines.rights import Reach
 from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, NOTICES
 from civium.web.moments import notice_of
 from civium.web.state import practices_state, sources_of, troubles_of
+from civium.web.told import Told
 
 SILENT_S = 3600.0  # a stream that told nothing for so long is shown, however seldom it is meant to speak
 _MOST = 50
 
 
-async def desk_of(city: City, reach: Reach) -> dict[str, Any]:
+async def desk_of(city: City, told: Told) -> dict[str, Any]:
     """The desk; see ``GET /api/desk``. Instants are in ms since epoch."""
     settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
     practices = await practices_state(city)
@@ -27,21 +28,21 @@ async def desk_of(city: City, reach: Reach) -> dict[str, Any]:
         "now": city.clock.now() // 1000,
         "name": city.settings.name,
         "advise_only": settings.advise_only,
-        "waiting": await asyncio.to_thread(_waiting, city),
+        "waiting": await asyncio.to_thread(_waiting, city, told),
         "troubles": {
             **troubles_of(city),
             **{f"source {n}": s.trouble for n, s in sources_of(city).items() if s.trouble},
         },
         "practices": [p for p in practices if p["trouble"]],
-        "silent": await asyncio.to_thread(_silent, city, reach),
+        "silent": await asyncio.to_thread(_silent, city, told.reach),
         "dead_letters": sum((await city.letters.counts()).values()),
-        "notices": await asyncio.to_thread(_notices, city),
+        "notices": await asyncio.to_thread(_notices, city, told),
         "incidents": await asyncio.to_thread(_incidents, city),
         "figures": await asyncio.to_thread(_figures, city),
     }
 
 
-def _waiting(city: City) -> dict[str, Any]:
+def _waiting(city: City, told: Told) -> dict[str, Any]:
     """Commands that a person must approve or refuse before their time is over, the most urgent first."""
     now = city.clock.now()
     open_ = (COMMANDS.c.status == "pending", COMMANDS.c.until > now)
@@ -70,7 +71,7 @@ def _waiting(city: City) -> dict[str, Any]:
             "tier": json.loads(one["wish"])["tier"],
             "until": one["until"] // 1000,
             "created": one["created"] // 1000,
-            "why": json.loads(one["wish"]).get("because") or one["reason"],
+            "why": told.why(one["practice"], json.loads(one["wish"]).get("because") or one["reason"]),
             "actuator": names.get(one["actuator"], {}).get("name", ""),
             "thing": names.get(one["actuator"], {}).get("thing"),
             "of": names.get(one["actuator"], {}).get("of", ""),
@@ -104,9 +105,12 @@ def _silent(city: City, reach: Reach) -> dict[str, Any]:
     return {"count": len(silent), "streams": streams, "never_heard": never}
 
 
-def _notices(city: City) -> list[dict[str, Any]]:
+def _notices(city: City, told: Told) -> list[dict[str, Any]]:
     order = (NOTICES.c.at.desc(), NOTICES.c.decision, NOTICES.c.number)
-    return [notice_of(row) for row in city.ledger.projection.rows(select(NOTICES).order_by(*order).limit(_MOST))]
+    return [
+        notice_of(row)
+        for row in city.ledger.projection.rows(select(NOTICES).where(told.notices()).order_by(*order).limit(_MOST))
+    ]
 
 
 def _incidents(city: City) -> list[dict[str, Any]]:

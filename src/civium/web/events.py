@@ -25,6 +25,7 @@ from civium.core.view import column
 from civium.ledger.projection import DECISIONS
 from civium.web.doors import caller_of, city_of
 from civium.web.state import troubles_of
+from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["console"])
 MOST_LISTENERS = 200
@@ -114,7 +115,7 @@ class Listener:
             .order_by(DECISIONS.c.seq.desc())
             .limit(_MOST_DECISIONS)
         )
-        return self._city.ledger.projection.rows(query)
+        return Told(self._city, self._caller).rows(self._city.ledger.projection.rows(query))
 
     def _event(self, name: str, data: Any) -> bytes:
         upto = ".".join(str(self._told[shard]) for shard in range(self._shards))

@@ -10,13 +10,16 @@ from sqlalchemy import func, or_, select
 
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused
+from civium.core.rights import Caller
 from civium.core.view import column
 from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPERTIES, SENSORS, THINGS
-from civium.engines.rights import Reach
+from civium.engines.rights import Reach, readable_sql, thing_sql
 from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.twin.model.layers import layer_names, read_summary
 from civium.web.dots import LOOKS
+from civium.web.state import things_of_kinds
 from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
+from civium.web.told import Told
 
 MOST_FIGURES = 600_000  # of one answer about the past
 MOST_POINTS = 2_000  # of one chart
@@ -41,15 +44,15 @@ GROUP BY ALL ORDER BY bucket
 """
 
 
-def map_of(city: City) -> dict[str, Any]:
+def map_of(city: City, told: Told) -> dict[str, Any]:
     """What a map needs to begin: the city model, where it lies, and the kinds of things with their properties."""
     twin = city.folder / "twin"
     version = version_of(twin)
     model = read_summary(twin) if version else None
-    kinds = _kinds(city)
+    kinds = _kinds(city, told.caller)
     return {
         "name": city.settings.name,
-        "bounds": model.bounds if model else _bounds(city),
+        "bounds": model.bounds if model else _bounds(city, told.caller),
         "centre": model.centre if model else None,
         "layers": layer_names(twin) if version else [],
         "attribution": [" ".join(w for w in line.split() if "://" not in w).rstrip(",") for line in model.attribution]
@@ -61,11 +64,12 @@ def map_of(city: City) -> dict[str, Any]:
     }
 
 
-def places_of(city: City, kind: str) -> dict[str, Any]:
+def places_of(city: City, told: Told, kind: str) -> dict[str, Any]:
     """Where the things of a kind are, in columns; their names too where they are not too many."""
     things = city.catalog.things_of([kind], city.catalog.applied())
     lon, lat = column(things, "lon"), column(things, "lat")
-    placed = ~np.isnan(lon)
+    hidden = np.isin(column(things, "thing").astype(np.int64), city.rights.hidden_things(told.caller))
+    placed = ~np.isnan(lon) & ~hidden
     identity = column(things, "thing").astype(np.int64)[placed]
     names = things.filter(pa.array(placed)).column("name").to_pylist() if len(identity) <= MOST_NAMED else None
     where = {"lon": np.round(lon[placed], 7).tolist(), "lat": np.round(lat[placed], 7).tolist()}
@@ -129,10 +133,14 @@ def chart_of(city: City, stream: int, start: int, end: int, points: int) -> dict
     }
 
 
-def thing_of(city: City, reach: Reach, thing: int) -> dict[str, Any]:
+def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
     """All that is known of a thing: facts, streams with their latest reading, actuators and what was asked of them."""
     with city.catalog.engine.connect() as connection:
-        row = connection.execute(select(THINGS).where(THINGS.c.id == thing)).mappings().first()
+        row = (
+            connection.execute(select(THINGS).where(THINGS.c.id == thing, thing_sql(told.caller, THINGS.c.id)))
+            .mappings()
+            .first()
+        )
         if row is None:
             raise InputRefused(f"there is no thing {thing}", status=404)
         found = connection.execute(
@@ -146,7 +154,7 @@ def thing_of(city: City, reach: Reach, thing: int) -> dict[str, Any]:
             .order_by(DATASTREAMS.c.id)
             .limit(200)
         ).mappings().all()  # fmt: skip
-        streams = [dict(one) for one in found if reach.holds(one["id"])]
+        streams = [dict(one) for one in found if told.reach.holds(one["id"])]
         actuators = [
             dict(one)
             for one in connection.execute(
@@ -167,11 +175,11 @@ def thing_of(city: City, reach: Reach, thing: int) -> dict[str, Any]:
         "facts": json.loads(row["properties"]),
         "streams": streams,
         "actuators": actuators,
-        **_touched(city, thing, [actuator["id"] for actuator in actuators]),
+        **_touched(city, told, thing, [actuator["id"] for actuator in actuators]),
     }
 
 
-def _touched(city: City, thing: int, actuators: Sequence[int]) -> dict[str, Any]:
+def _touched(city: City, told: Told, thing: int, actuators: Sequence[int]) -> dict[str, Any]:
     """The last commands to a thing's actuators with the reason of each, and the last notices about it."""
     rows = city.ledger.projection.rows
     commands = rows(
@@ -181,7 +189,7 @@ def _touched(city: City, thing: int, actuators: Sequence[int]) -> dict[str, Any]
         .order_by(COMMANDS.c.id.desc())
         .limit(_LAST)
     )
-    told = [
+    asked = [
         {
             "decision": one["decision"],
             "number": one["number"],
@@ -192,12 +200,13 @@ def _touched(city: City, thing: int, actuators: Sequence[int]) -> dict[str, Any]
             "at": one["created"] // 1000,
             "until": one["until"] // 1000,
             "status": one["status"],
-            "why": one["why"] or json.loads(one["wish"]).get("because") or one["reason"],
+            "why": one["why"] or told.why(one["practice"], json.loads(one["wish"]).get("because") or one["reason"]),
         }
         for one in commands
     ]
-    notices = rows(select(NOTICES).where(NOTICES.c.about == thing).order_by(NOTICES.c.at.desc()).limit(_LAST))
-    return {"commands": told, "notices": [notice_of(one) for one in notices]}
+    about = select(NOTICES).where(NOTICES.c.about == thing, told.notices())
+    notices = rows(about.order_by(NOTICES.c.at.desc()).limit(_LAST))
+    return {"commands": asked, "notices": [notice_of(one) for one in notices]}
 
 
 def notice_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +222,7 @@ def notice_of(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def listed_things(city: City, words: str, kind: str, after: int, limit: int) -> dict[str, Any]:
+def listed_things(city: City, told: Told, words: str, kind: str, after: int, limit: int) -> dict[str, Any]:
     """Things by id, some at a time: those after the id ``after`` of a kind ("" = any) whose name or key holds words.
 
     ``next`` is where the next page begins (None: there is none), ``count`` how many there are in all.
@@ -221,6 +230,7 @@ def listed_things(city: City, words: str, kind: str, after: int, limit: int) -> 
     wanted = words.replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     chosen = [or_(*(c.ilike(f"%{wanted}%", escape="\\") for c in (THINGS.c.name, THINGS.c.key)))] if words else []
     chosen += [THINGS.c.kind == kind] if kind else []
+    chosen += [] if told.reach.whole else [thing_sql(told.caller, THINGS.c.id)]
     query = (
         select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, THINGS.c.lon, THINGS.c.lat)
         .where(*chosen, THINGS.c.id > after)
@@ -240,21 +250,20 @@ def _streams(city: City, reach: Reach, kind: str, property: str) -> pa.Table:
     return streams.filter(pa.array(reach.among(column(streams, "stream").astype(np.int64))))
 
 
-def _kinds(city: City) -> list[dict[str, Any]]:
+def _kinds(city: City, caller: Caller) -> list[dict[str, Any]]:
     """Each kind of thing: how many, its properties with units, and the one that a map shows first."""
-    counts = select(THINGS.c.kind, func.count().label("n")).group_by(THINGS.c.kind).order_by(THINGS.c.kind)
     told = (
         select(THINGS.c.kind, OBSERVED_PROPERTIES.c.name, DATASTREAMS.c.si_unit, func.count().label("n"))
         .join(DATASTREAMS, DATASTREAMS.c.thing == THINGS.c.id)
         .join(OBSERVED_PROPERTIES, OBSERVED_PROPERTIES.c.id == DATASTREAMS.c.property)
+        .where(readable_sql(caller, DATASTREAMS))
         .group_by(THINGS.c.kind, OBSERVED_PROPERTIES.c.name, DATASTREAMS.c.si_unit)
         .order_by(THINGS.c.kind, OBSERVED_PROPERTIES.c.name)
     )
     with city.catalog.engine.connect() as connection:
-        kinds = [(str(kind), int(count)) for kind, count in connection.execute(counts)]
         properties = connection.execute(told).all()
     answer = []
-    for kind, count in kinds:
+    for kind, count in things_of_kinds(city, caller).items():
         own = [{"name": name, "unit": unit, "streams": n} for of, name, unit, n in properties if of == kind]
         names = [one["name"] for one in own]
         main = _MAIN.get(kind) if _MAIN.get(kind) in names else (names[0] if names else None)
@@ -262,8 +271,9 @@ def _kinds(city: City) -> list[dict[str, Any]]:
     return answer
 
 
-def _bounds(city: City) -> tuple[float, float, float, float] | None:
+def _bounds(city: City, caller: Caller) -> tuple[float, float, float, float] | None:
     query = select(func.min(THINGS.c.lon), func.min(THINGS.c.lat), func.max(THINGS.c.lon), func.max(THINGS.c.lat))
+    query = query.where(thing_sql(caller, THINGS.c.id))
     with city.catalog.engine.connect() as connection:
         west, south, east, north = connection.execute(query).one()
     return None if west is None else (west - 0.002, south - 0.002, east + 0.002, north + 0.002)

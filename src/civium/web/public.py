@@ -20,6 +20,7 @@ from civium.web.doors import answer, body_of, caller_of, city_of
 from civium.web.pages import page
 from civium.web.practice import inputs_of
 from civium.web.state import practices_state
+from civium.web.told import Told
 
 router = APIRouter(include_in_schema=False)
 interface = APIRouter(prefix="/api", tags=["console"])
@@ -58,7 +59,8 @@ async def register_entry(request: Request, practice: str) -> Response:
     if found is None:
         return page(request, "missing.html", 404, why=f"no practice '{practice}' is installed")
     query = select(DECISIONS).where(DECISIONS.c.practice == practice).order_by(DECISIONS.c.seq.desc()).limit(_LAST)
-    decisions = await asyncio.to_thread(city.ledger.projection.rows, query)
+    told = Told(city, caller_of(request))
+    decisions = await asyncio.to_thread(lambda: told.rows(city.ledger.projection.rows(query)))
     answers = await asyncio.to_thread(city.cases.answered, practice, _LAST)
     return page(request, "entry.html", entry=found, decisions=decisions, answers=answers)
 

@@ -49,7 +49,7 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
         "ticks": city.ticks,
         "last_tick": to_datetime(city.clock.last).isoformat() if city.clock.last else None,
         "advise_only": settings.advise_only,
-        "things": await asyncio.to_thread(_things_by_kind, city, reach),
+        "things": await asyncio.to_thread(_things_by_kind, city, caller),
         "streams": city.catalog.streams.count if reach.whole else int(reach.mask.sum()),
         "streams_heard": city.follower.live.heard(reach.mask),
         "observations": city.follower.live.rows if reach.whole else await asyncio.to_thread(_observations, city, reach),
@@ -251,20 +251,19 @@ def _observations(city: City, reach: Reach) -> int:
     return LiveMoment(city.follower.live, city.follower.census).total(np.flatnonzero(reach.mask))
 
 
-def _things_by_kind(city: City, reach: Reach) -> dict[str, int]:
+def _things_by_kind(city: City, caller: Caller) -> dict[str, int]:
+    return {kind or "thing": count for kind, count in things_of_kinds(city, caller).items()}
+
+
+def things_of_kinds(city: City, caller: Caller) -> dict[str, int]:
     """How many things of each kind there are, without those all of whose streams are hidden."""
-    hidden: dict[str, int] = {}
-    if not reach.whole:
-        index, kinds = city.catalog.streams, city.catalog.kinds
-        size = min(len(reach.mask), len(index.thing))
-        there, mask = index.exists[:size], reach.mask[:size]
-        gone = np.setdiff1d(index.thing[:size][there & ~mask], index.thing[:size][mask])
-        counts = np.bincount(kinds.of[gone[gone < len(kinds.of)]], minlength=len(kinds.codes) + 1)
-        hidden = {kind: int(counts[code]) for kind, code in kinds.codes.items() if code < len(counts)}
+    kinds, gone = city.catalog.kinds, city.rights.hidden_things(caller)
+    counts = np.bincount(kinds.of[gone[gone < len(kinds.of)]], minlength=len(kinds.codes) + 1)
+    hidden = {kind: int(counts[code]) for kind, code in kinds.codes.items() if code < len(counts)}
     with city.catalog.engine.connect() as connection:
         rows = connection.execute(select(THINGS.c.kind, func.count()).group_by(THINGS.c.kind).order_by(THINGS.c.kind))
         told = [(kind, count - hidden.get(kind, 0)) for kind, count in rows]
-        return {str(kind) or "thing": int(count) for kind, count in told if count > 0}
+        return {str(kind): int(count) for kind, count in told if count > 0}
 
 
 def _memory_bytes() -> int:

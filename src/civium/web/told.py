@@ -24,25 +24,29 @@ class Told:
     """What one caller is told; ask it in a thread."""
 
     def __init__(self, city: City, caller: Caller) -> None:
-        self._city, self._caller = city, caller
-        self._reach = city.rights.readable(caller)
+        self._city, self.caller = city, caller
+        self.reach = city.rights.readable(caller)
         self._answers: dict[str, bool] = {}
 
     @property
     def _at_the_desk(self) -> bool:
-        return self._caller.trusted or self._caller.role in STAFF
+        return self.caller.trusted or self.caller.role in STAFF
 
     def all_of(self, practice: str) -> bool:
         """Whether the caller may read all that a practice has ever seen."""
         if practice not in self._answers:
-            self._answers[practice] = self._caller.role is Role.ADMINISTRATOR or self._reads_all(practice)
+            self._answers[practice] = self.caller.role is Role.ADMINISTRATOR or self._reads_all(practice)
         return self._answers[practice]
 
     def must_tell_all(self, practice: str) -> None:
         """Refuse what shows the streams of a practice to who may not read them: 401 or 403."""
         if not self.all_of(practice):
-            status = 403 if self._caller.token else 401
-            raise InputRefused(f"'{practice}' sees streams that are not open to '{self._caller.name}'", status=status)
+            status = 403 if self.caller.token else 401
+            raise InputRefused(f"'{practice}' sees streams that are not open to '{self.caller.name}'", status=status)
+
+    def why(self, practice: str, reason: str) -> str:
+        """A reason of a practice; empty where it is not told."""
+        return reason if self.all_of(practice) else ""
 
     def rows(self, decisions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows of decisions, without the reasons that are not told."""
@@ -78,7 +82,7 @@ class Told:
             if not need.property:
                 continue
             streams = column(catalog.streams_of(need.property, need.kind, catalog.applied()), "stream")
-            if not self._reach.among(streams.astype(np.int64)).all():
+            if not self.reach.among(streams.astype(np.int64)).all():
                 return False
         return not self._saw_what_is_gone([need.property for need in found.needs if need.property])
 
@@ -89,4 +93,4 @@ class Told:
         query = select(past.id).join(OBSERVED_PROPERTIES, names.id == past.property)
         with self._city.catalog.engine.connect() as connection:
             found = connection.scalars(query.where(and_(names.name.in_(properties), closed)).distinct()).all()
-        return not bool(self._reach.among(np.array(found, np.int64)).all())
+        return not bool(self.reach.among(np.array(found, np.int64)).all())

@@ -172,6 +172,11 @@ class Catalog:
         """The sequence of the last change of some tables, or a later one."""
         return max(self._changed[table.name] for table in tables)
 
+    def streams_at(self) -> int:
+        """The sequence of the last change of streams and things that this process has folded, or a later one."""
+        at = self._changed
+        return min(self._applied.get(STREAM, 0), max(at["datastreams"], at["things"]))
+
     def defaults(self, table: str) -> Mapping[str, Any]:
         """What the columns of a table hold that a new row leaves out."""
         return self._columns[table]
