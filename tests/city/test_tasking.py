@@ -55,7 +55,7 @@ def test_a_task_reaches_the_device_and_is_done_when_the_device_says_so(new_city:
     assert made["taskingParameters"]["value"] == told["value"] == 80
     assert told["taskingParameters"]["value"] == 80
     assert made["taskingParameters"]["tier"] == "duty"
-    assert made["properties"] == {"decision": told["decision"], "practice": "operator", "who": "Ada"}
+    assert made["properties"] == {"decision": told["decision"], "practice": "operator", "who": "local for Ada"}
     table = pa.table({
         "stream": [ids["streams"]["lamp/0/level"]], "time": pa.array([datetime.now(UTC)], pa.timestamp("us", tz="UTC")),
         "value": [0.8], "parent": [told["decision"]],
@@ -76,7 +76,7 @@ def test_a_task_reaches_the_device_and_is_done_when_the_device_says_so(new_city:
         assert words in why.stdout
     page = city.client.http.get(f"/decisions/{told['decision']}")
     assert page.status_code == 200
-    assert "What Ada asked for" in page.text
+    assert "What local for Ada asked for" in page.text
     replay = city.run("replay")
     assert replay.returncode == 0, replay.stdout
     assert "1 explained" in replay.stdout

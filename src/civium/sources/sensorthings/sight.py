@@ -40,7 +40,7 @@ class Sight:
 
     def sees(self, entity: str, row: Any, moment: Moment, catalog: Catalog) -> Sql | None:
         """The condition on rows of an entity of the catalogue; None: there is none."""
-        if entity == "Datastream":
+        if entity in ("Datastream", "MultiDatastream"):
             return readable_sql(self.caller, row)
         if entity in _BY_COLUMN:
             return self._some(DATASTREAMS.alias(), "thing", row.c[_BY_COLUMN[entity]])
