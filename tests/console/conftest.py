@@ -75,7 +75,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcess]:
     city.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs no other loop can: tests of other files use asyncio.run
 def browser() -> Iterator[Browser]:
     found = shutil.which("chromium")
     if found is None:

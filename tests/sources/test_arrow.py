@@ -25,8 +25,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     line = b"""{"key": "a", "kind": "mast", "streams": [{"property": "air_temperature", "unit": "degC"},
         {"property": "speed", "unit": "km/h"}, {"property": "words", "type": "text"},
         {"property": "switch", "type": "truth"}]}"""
-    rows = plan(decode_lines(line.replace(b"\n", b"")), Registered(), NOON)(opened)
-    opened.fold(1, Change(at=NOON, who="test", why="a test", rows=rows))
+    edits = plan(decode_lines(line.replace(b"\n", b"")), Registered(), NOON)(opened)
+    opened.fold(1, Change(at=NOON, who="test", why="a test", rows=edits.rows))
     return opened
 
 

@@ -18,7 +18,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.messages: list[bytes] = []
 
-    async def publish(self, stream: str, data: bytes, *, expect_last: int) -> tuple[int, bool]:
+    async def publish(self, stream: str, data: bytes, *, key: str, expect_last: int) -> tuple[int, bool]:
         await asyncio.sleep(0)
         if expect_last != len(self.messages):
             raise LogConflict("another was first")

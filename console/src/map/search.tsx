@@ -19,7 +19,7 @@ export function Search({ found }: { found: (one: Found) => void }) {
       inputValue={words}
       onInputChange={setWords}
       items={items}
-      allowsEmptyCollection={wanted.length > 1}
+      allowsEmptyCollection // what is found comes after the typing that opens the list
       menuTrigger="input"
       onSelectionChange={(key) => {
         const one = items.find((item) => item.id === key);

@@ -34,6 +34,7 @@ class Lake:
             " value DOUBLE, text VARCHAR, json VARCHAR, quality SMALLINT, feature BIGINT, params VARCHAR, parent TEXT)"
         )
         self.connection.execute("CREATE VIEW observations AS SELECT * FROM lake.observations")
+        self.connection.execute("CREATE VIEW raw_observations AS SELECT * FROM observations")
         self.queries = 0
         self.rows = 0
 

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
-    op.create_index(op.f("ix_tokens_session"), "tokens", ["session", "expires"])
+    op.create_index(op.f("ix_tokens_session_expires"), "tokens", ["session", "expires"])
     op.create_table(
         "tokens_past",
         *_columns(),
