@@ -1,12 +1,17 @@
 """Copies of the lake: its catalogue as of one moment while it runs, and the Parquet files that this catalogue names."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
 
 from civium.engines import lake_steps
 from civium.engines.store import Store
 
 _NAME = "copied"
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +27,52 @@ def save(store: Store, path: Path) -> list[StoredFile]:
     """Write the lake's catalogue, as of now and without its past, to the new DuckDB file ``path``.
 
     Returns every file that it names. They stay where they are until the store is told otherwise: see ``Store.hold``.
+    Other processes may write to the lake meanwhile: a copy that they spoil is made again.
     """
+    for again in reversed(range(_TRIES)):
+        try:
+            _copy(store, path)
+            return _files(store, path)
+        except duckdb.Error:
+            path.unlink(missing_ok=True)
+            if not again:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _copy(store: Store, path: Path) -> None:
+    with _attached(store, str(path)) as cursor:
+        cursor.execute(f"COPY FROM DATABASE __ducklake_metadata_lake TO {_NAME}")
+
+
+def _files(store: Store, path: Path) -> list[StoredFile]:
     root = store.data.rstrip("/") + "/"
-    with store.cursor() as cursor:
-        cursor.execute(f"ATTACH '{path}' AS {_NAME}")
-        try:
-            cursor.execute(f"COPY FROM DATABASE __ducklake_metadata_lake TO {_NAME}")
-        finally:
-            cursor.execute(f"DETACH {_NAME}")
-        cursor.execute(f"ATTACH 'ducklake:{path}' AS {_NAME} (DATA_PATH '{root}', OVERRIDE_DATA_PATH true)")
-        try:
-            # What earlier snapshots alone need is not copied, so the copy must not speak of it.
-            cursor.execute(f"CALL ducklake_expire_snapshots('{_NAME}', older_than => now())")
-            cursor.execute("DELETE FROM __ducklake_metadata_copied.ducklake_files_scheduled_for_deletion")
-            tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [_NAME])
-            files: dict[str, int] = {}
-            for (table,) in tables.fetchall():
-                listed = cursor.execute(f"FROM ducklake_list_files('{_NAME}', '{table}')")
-                for data, data_size, _, _, gone, gone_size, *_ in listed.fetchall():
-                    files[data] = data_size
-                    if gone:
-                        files[gone] = gone_size
-        finally:
-            cursor.execute(f"DETACH {_NAME}")
+    with _attached(store, f"ducklake:{path}", f"(DATA_PATH '{root}', OVERRIDE_DATA_PATH true)") as cursor:
+        # What earlier snapshots alone need is not copied, so the copy must not speak of it.
+        cursor.execute(f"CALL ducklake_expire_snapshots('{_NAME}', older_than => now())")
+        cursor.execute("DELETE FROM __ducklake_metadata_copied.ducklake_files_scheduled_for_deletion")
+        tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [_NAME])
+        files: dict[str, int] = {}
+        for (table,) in tables.fetchall():
+            listed = cursor.execute(f"FROM ducklake_list_files('{_NAME}', '{table}')")
+            for data, data_size, _, _, gone, gone_size, *_ in listed.fetchall():
+                files[data] = data_size
+                if gone:
+                    files[gone] = gone_size
     return [StoredFile(url.removeprefix(root), url, size) for url, size in sorted(files.items())]
+
+
+@contextmanager
+def _attached(store: Store, url: str, options: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor that sees the copy; another one lets go of it, since the transaction of the first may be aborted."""
+    with store.cursor() as cursor:
+        cursor.execute(f"ATTACH '{url}' AS {_NAME} {options}")
+    try:
+        with store.cursor() as cursor:
+            yield cursor
+    finally:
+        with store.cursor() as cursor:
+            cursor.execute(f"DETACH {_NAME}")
 
 
 def rebind(store: Store, shard: int, log: str) -> None:
