@@ -83,7 +83,7 @@ class CityProcess:
             return
         self.client.http.close()
         self._process.send_signal(how)
-        self._process.wait(300)
+        self._process.wait(120)
         self._process = None
 
     def run(self, *arguments: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
