@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from civium.backup.target import Target
 from tests.city.conftest import CityProcess
 from tests.cluster.conftest import SpreadCity
 from tests.cluster.stand import ObjectStore, wait_for
@@ -38,6 +39,9 @@ def test_a_backup_of_a_spread_city_becomes_a_city_of_one_process(
     before, record = dict(load.accepted), list(client.ledger())
     told = city.run("backup", str(tmp_path / "target"))  # under load
     assert told.returncode == 0, told.stdout + told.stderr
+    target = Target.open(str(tmp_path / "target"))
+    files = [part.name for part in target.read(target.backups()[-1]).parts]
+    assert [name for name in files if name.startswith("store/") and name.endswith(".parquet")]
     load.over.set()
     load.join(60)
     for process in (web, worker):

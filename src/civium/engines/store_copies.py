@@ -11,7 +11,7 @@ from civium.engines import lake_steps
 from civium.engines.store import Store
 
 _NAME = "copied"
-_TRIES = 5
+_CATALOGUE = "__ducklake_metadata_lake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,22 @@ def save(store: Store, path: Path) -> list[StoredFile]:
     """Write the lake's catalogue, as of now and without its past, to the new DuckDB file ``path``.
 
     Returns every file that it names. They stay where they are until the store is told otherwise: see ``Store.hold``.
-    Other processes may write to the lake meanwhile: a copy that they spoil is made again.
     """
-    for again in reversed(range(_TRIES)):
-        try:
-            _copy(store, path)
-            return _files(store, path)
-        except duckdb.Error:
-            path.unlink(missing_ok=True)
-            if not again:
-                raise
-    raise AssertionError("the last try returns or raises")
+    _copy(store, path)
+    return _files(store, path)
 
 
 def _copy(store: Store, path: Path) -> None:
+    """All tables as one transaction sees them. ``COPY FROM DATABASE`` fails on PostgreSQL's indexes (ducklake #524)."""
+    with _attached(store, f"ducklake:{path}"):
+        pass  # makes the tables of an empty lake, with their keys
     with _attached(store, str(path)) as cursor:
-        cursor.execute(f"COPY FROM DATABASE __ducklake_metadata_lake TO {_NAME}")
+        cursor.begin()
+        tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [_NAME]).fetchall()
+        for (table,) in tables:  # rows are never inlined (see lakes), so there are no tables of inlined rows
+            cursor.execute(f"DELETE FROM {_NAME}.main.{table}")  # noqa: S608 - names that DuckLake gave
+            cursor.execute(f"INSERT INTO {_NAME}.main.{table} BY NAME FROM {_CATALOGUE}.{table}")
+        cursor.commit()
 
 
 def _files(store: Store, path: Path) -> list[StoredFile]:
