@@ -17,6 +17,7 @@ from civium.client import CityClient, running_url, trust
 
 PRACTICES = Path(__file__).with_name("practices")
 _START_S = 180.0  # on a machine with more work than processors
+_STOP_S = 120.0
 
 
 class CityProcess:
@@ -33,6 +34,7 @@ class CityProcess:
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PRACTICES), os.environ.get("PYTHONPATH", "")])),
+            "PYTHONFAULTHANDLER": "1",
             "CIVIUM_DOORS_HTTP": "127.0.0.1:0",
             "CIVIUM_DOORS_MQTT": "127.0.0.1:0",
             "CIVIUM_DOORS_WEBSOCKET": "127.0.0.1:0",
@@ -82,9 +84,14 @@ class CityProcess:
         if self._process is None:
             return
         self.client.http.close()
-        self._process.send_signal(how)
-        self._process.wait(120)
-        self._process = None
+        process, self._process = self._process, None
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says what each of its threads was at
+            process.wait(_STOP_S)
+            pytest.fail(f"the city did not stop: {(self.folder / 'said.txt').read_text()[-10_000:]}")
 
     def run(self, *arguments: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
         """Run ``civium ARGUMENTS --city FOLDER`` as a person would."""

@@ -96,9 +96,9 @@ class Writer:
             except Exception as error:
                 await self._progress.fail(self._shard, error)
                 await asyncio.sleep(_RETRY_S)
-                self.applied, _ = await asyncio.to_thread(self._store.applied, self._shard)
 
     async def _run(self) -> None:
+        self.applied, _ = await asyncio.to_thread(self._store.applied, self._shard)
         tail = self._log.tail(self._stream, self.applied)
         loop = asyncio.get_running_loop()
         tidied, committed = loop.time(), 0.0

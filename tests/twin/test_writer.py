@@ -1,0 +1,59 @@
+"""The writer goes on after trouble, however long the store stays in it."""
+
+import asyncio
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from civium.core import WallClock
+from civium.core.observations import OBSERVATION, complete, encode
+from civium.engines.log import Log
+from civium.engines.settings import Doors, Settings
+from civium.engines.store import Store
+from civium.twin.progress import Progress
+from civium.twin.writer import Writer
+
+
+async def _stored_after_trouble(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
+    log = await Log.open(Settings(doors=Doors(mqtt="127.0.0.1:0", websocket="127.0.0.1:0")), folder)
+    progress = Progress()
+
+    async def stored(shard: int, until: int, rows: pa.Table, corrected: pa.Table) -> None:
+        assert rows.num_rows == 1
+
+    writer = Writer(log, store, WallClock(), 0, 0.0, progress, stored)
+    await writer.start()
+    known, left = store.applied, [duckdb.IOException("no space left on device")] * 2
+
+    def applied(shard: int) -> tuple[int, str]:
+        if left:
+            raise left.pop()
+        return known(shard)
+
+    def full(*_: object) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(store, "applied", applied)
+        raise duckdb.IOException("no space left on device")
+
+    monkeypatch.setattr(store, "append", full)
+    try:
+        now = WallClock().now()
+        row = {"stream": [1], "time": pa.array([now], pa.timestamp("us", "UTC")), "value": [1.0]}
+        row["made"] = row["time"]
+        await log.publish("OBS0", encode(complete(pa.table(row)).cast(OBSERVATION)))
+        async with asyncio.timeout(30):
+            while progress.at(0) < 1:
+                await asyncio.sleep(0.05)
+        assert not left
+        return progress.at(0)
+    finally:
+        await writer.stop()
+        await log.close()
+
+
+def test_the_writer_goes_on_when_the_store_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.open(Settings(), tmp_path)
+    assert asyncio.run(_stored_after_trouble(tmp_path, store, monkeypatch)) == 1
+    store.close()
