@@ -91,6 +91,8 @@ async def _update(request: Request, replace: bool) -> Response:
             await _correct(request, amended)
         else:
             await change(request, build, f"{request.method} {path[:100]}")
+            if planned[0].corrections.num_rows:
+                await _correct(request, planned[0])
     await city.read_barrier()
     base = root_of(request)
     link = f"{amended.entity.plural}({amended.id})"

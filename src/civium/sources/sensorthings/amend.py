@@ -29,6 +29,7 @@ from civium.sources.sensorthings.moment import ObservationReader, Row
 from civium.sources.sensorthings.observations import decode_messages
 from civium.sources.sensorthings.place import resolve
 from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.restate import MOST_RESTATED, restate
 from civium.sources.sensorthings.values import terms
 from civium.sources.sensorthings.write import Plan
 
@@ -101,8 +102,9 @@ def update_into(
     plan.check_names(entity, content, entity.name)
     if entity.table is OBSERVATIONS:
         return entity, row, _observation(row, content, replace, writer, library, plan, future_s)
-    _Update(plan, writer, entity, row, content, replace).go()
-    return entity, row, CORRECTION.empty_table()
+    update = _Update(plan, writer, entity, row, content, replace)
+    update.go()
+    return entity, row, update.corrections
 
 
 def plan_delete(path: str, library: Library) -> Amendment:
@@ -135,6 +137,15 @@ def delete_with(writer: Writer, path: str, library: Library) -> Amendment:
     return Amendment(entity, row["id"], edits, gone)
 
 
+def shortest(path: str, library: Library) -> str:
+    """The address at which the same is created by two steps at most; raises ``InputRefused`` (404) for one that leads
+    nowhere."""
+    with library.opened() as writer:
+        above, _, last = path.rpartition("/")
+        entity, row = _found(above, writer)
+        return f"{entity.plural}({row['id']})/{last}"
+
+
 def _found(path: str, writer: Writer) -> tuple[Entity, Row]:
     place = resolve([unquote(segment) for segment in path.strip("/").split("/") if segment], writer.source)
     if place.row is None or place.field is not None or place.ending:
@@ -162,6 +173,7 @@ class _Update:
     row: Row
     content: dict[str, Any]
     replace: bool
+    corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
 
     def go(self) -> None:
         """Put what changes into the plan."""
@@ -185,7 +197,7 @@ class _Update:
                 self._link(link, content[link.name], new)
         changed = {column: value for column, value in new.items() if self.row[column] != value}
         if entity.name == "Datastream" and changed.keys() & {"observation_type", "si_unit", "factor", "offset"}:
-            self._check_line({**self.row, **new})
+            self._keep_results({**self.row, **new})
         if changed:
             self.plan.edits.updates.setdefault(entity.table.name, []).append({"id": self.row["id"], **changed})
         if "key" in changed and self.plan.catalog.ids_by_key(entity.table.name, [changed["key"]]):
@@ -294,14 +306,19 @@ class _Update:
         new = [{ours: mine, theirs: one} for one in sorted(others - before)]
         self.plan.edits.rows.setdefault(name, []).extend(new)
 
-    def _check_line(self, new: Row) -> None:
-        """Results are kept in SI: a change that would tell those that are there otherwise than they were meant."""
+    def _keep_results(self, new: Row) -> None:
+        """Results are kept in SI: those that are there must be told as they were given, now in another quantity."""
         kinds = [VALUE_TYPES.get(row["observation_type"]) in (NUMBER, COUNT) for row in (self.row, new)]
         plain = [(row["factor"], row["offset"]) == (1, 0) for row in (self.row, new)]
         alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain)
         if alike or not any(kinds):
             return
-        self._check_unobserved("in another quantity")
+        rows = _rows("stream", self.row["id"], self.writer.source.ground.observations, MOST_RESTATED + 1)
+        restated = restate(rows, self.row, new) if rows.num_rows <= MOST_RESTATED else None
+        if restated is None:
+            self._check_unobserved("in another quantity")
+        else:
+            self.corrections = restated
 
     def _check_unobserved(self, otherwise: str) -> None:
         seen = self.writer.source.ground.observations.query(
@@ -350,6 +367,8 @@ def _observation(
     if batch.refused:
         raise InputRefused(NOTHING_STORED, batch.refused)
     [amended] = batch.table.to_pylist()
+    if amended["made_here"] and row["made_here"]:
+        amended["made"] = row["made"]  # it came when it came
     if same:  # bit for bit as it was, in SI
         amended |= {name: row[name] for name in ("value", "text", "json")}
         _check_fits(row["stream"], new["stream"] or 0, library)

@@ -140,7 +140,7 @@ class Writer:
             phenomenon, result = (zip(*(one.tolist() for one in pair), strict=True) for pair in pairs)
             for row, count, *both in zip(derived, spans.counts.tolist(), phenomenon, result, strict=True):
                 if count:
-                    row["phenomenon"], row["result"] = both
+                    row["phenomenon"], row["result"] = both[0], both[1] if both[1][0] <= both[1][1] else None
         if "area" in wanted:
             features = ground.moment.features(streams)
             if any(map(len, features)):
@@ -205,13 +205,15 @@ class Writer:
                 kept = _decoded(stored) or {}
                 return {key: kept[key] for key in kept if key not in (VALID_TIME, QUALITY)} or None
             case "json" | "geometry":
-                return _decoded(stored)
+                return _decoded(stored) or ({} if field.mandatory else None)
             case "document":
                 return _decoded(stored) if stored[:1] in ("{", "[") else stored
             case "unit":
                 return {name: row[column] for name, column in UNIT_COLUMNS.items()}
-            case "time" | "instant":
+            case "time":
                 return write_instant(stored)
+            case "instant":
+                return None if row["made_here"] else write_instant(stored)
             case "period":
                 end = row["until"]
                 return write_instant(stored) + ("" if end is None else "/" + write_instant(end))
@@ -230,14 +232,13 @@ class Writer:
         streams, stream = self.source.ground.catalog.streams, row["stream"]
         kind = streams.value_type[stream]
         value = row["value"]
+        if row["json"] is not None:  # also a whole number of more digits than a float has
+            return _decoded(row["json"])
         if kind in (NUMBER, COUNT):
             if value is None or math.isnan(value):
                 return None
-            factor, offset = float(streams.factor[stream]), float(streams.offset[stream])
-            value = given(value, factor, offset)
-            return int(value) if kind == COUNT and value.is_integer() else value
-        if row["json"] is not None:
-            return _decoded(row["json"])
+            value = given(value, float(streams.factor[stream]), float(streams.offset[stream]))
+            return int(value) if value.is_integer() and abs(value) < 2**53 else value
         if row["text"] is not None or value is None:
             return row["text"]
         if kind == TRUTH:

@@ -129,6 +129,12 @@ def _double(number: float) -> Sql:
     return raw(f"CAST({float(number)!r} AS DOUBLE)", Double)  # a bare decimal would be exact and short
 
 
+def plain(number: Sql) -> Sql:
+    """A double as text, a whole one without a point."""
+    told: Sql = func.regexp_replace(cast(number, String), r"\.0$", "", type_=String)
+    return told
+
+
 def json_path(keys: Sequence[str]) -> str:
     """Keys of JSON as a path that both DuckDB and SQLite understand; ``[3]`` is a place in an array."""
     return "$" + "".join(key if key[:1] == "[" else f'."{key}"' for key in keys)

@@ -8,7 +8,19 @@ the record.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, FromClause, MetaData, SmallInteger, Table, Text, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    FromClause,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    select,
+)
 from sqlalchemy import DateTime as Instant
 
 from civium.engines.catalog import tables
@@ -30,6 +42,7 @@ OBSERVATIONS = Table(
     Column("feature", BigInteger),
     Column("params", Text),
     Column("parent", Text),
+    Column("made_here", Boolean),
 )
 
 # What the record's projection tells of each wish, as SQL sees it.
@@ -247,7 +260,7 @@ ENTITIES = (
         OBSERVATIONS,
         (
             Field("phenomenonTime", "period", "time", mandatory=False),
-            Field("resultTime", "instant", "made", mandatory=False),
+            Field("resultTime", "instant", "made"),
             Field("result", "result", "value"),
             Field("resultQuality", "quality", "quality", mandatory=False),
             Field("validTime", "valid", "params", mandatory=False),

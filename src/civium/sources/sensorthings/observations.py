@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from civium.core import InputRefused, RowRefusal
 from civium.core.view import INSTANT
+from civium.engines.catalog import Catalog
 from civium.sources.batch import KEY, NOTHING_STORED, Batch, build
 from civium.sources.instants import Instants, read_instants
 from civium.sources.keys import content_of, row_key
@@ -181,6 +182,15 @@ def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:
     return decoded
 
 
+def needs_place(reading: Reading, catalog: Catalog) -> bool:
+    """Whether a reading names no feature, and none stands for the place of its Thing: somebody must see to that."""
+    places, thing = catalog.places, catalog.streams.thing
+    if reading.feature is not None or not (places.nowhere or places.unmarked) or not 0 < reading.stream < len(thing):
+        return False
+    own = int(thing[reading.stream])
+    return own in places.nowhere or own in places.unmarked
+
+
 def decode_messages(
     bodies: Sequence[bytes], datastream_ids: Sequence[int | None], now: int | NDArray[np.int64]
 ) -> Batch:
@@ -315,6 +325,8 @@ def _batch(
         "time": pa.array(time).view(INSTANT),
         "made": pa.array(made_or_now).view(INSTANT),
     }
+    if not made.given.all():
+        out["made_here"] = pa.array(~made.given)
     if phenomenon.interval.any():
         out["until"] = pa.array(phenomenon.end, mask=~phenomenon.interval).view(INSTANT)
     out.update(_results(columns.get("result", ()), bad))
@@ -344,7 +356,7 @@ def _results(results: Sequence[Any], bad: dict[int, str]) -> dict[str, pa.Array]
     if kinds <= {float, int, type(None)}:
         try:
             return {"value": pa.array(results, pa.float64())}
-        except pa.ArrowInvalid:  # an integer beyond 2**53: below, it is rounded as JSON readers do
+        except pa.ArrowInvalid:  # an integer beyond 2**53: below, it is kept to the last digit beside
             pass
     elif kinds <= {str, type(None)}:
         return {"text": pa.array(results, pa.string())}
@@ -357,12 +369,16 @@ def _results(results: Sequence[Any], bad: dict[int, str]) -> dict[str, pa.Array]
             return None
 
     texts = [r if isinstance(r, str) else None for r in results]
-    others = [msgspec.json.encode(r).decode() if isinstance(r, bool | dict | list) else None for r in results]
+    others = [msgspec.json.encode(r).decode() if _is_told_as_json(r) else None for r in results]
     return {
         "value": pa.array([number(row, result) for row, result in enumerate(results)], pa.float64()),
         "text": pa.array(texts, pa.string()),
         "json": pa.array(others, pa.string()),
     }
+
+
+def _is_told_as_json(result: Any) -> bool:
+    return isinstance(result, bool | dict | list) or (type(result) is int and abs(result) > 2**53)
 
 
 def _integers(values: Sequence[Any], name: str, kind: pa.DataType, bad: dict[int, str]) -> pa.Array:

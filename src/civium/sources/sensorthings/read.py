@@ -147,7 +147,7 @@ def _property(place: Place, writer: Writer) -> Answer:
     name = place.field.name
     if place.keys:
         try:
-            value, name = part(value, place.keys), str(place.keys[-1])
+            value, name = part(value, place.keys), _last(place)
         except KeyError as missing:
             raise InputRefused(f"{name} holds no {missing.args[0]!r} there", status=404) from None
     if value is None:
@@ -157,12 +157,21 @@ def _property(place: Place, writer: Writer) -> Answer:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def _last(place: Place) -> str:
+    """The last name of what is inside a property, with the places in arrays that follow it: ``row[1]``."""
+    assert place.field is not None
+    name = place.field.name
+    for key in place.keys:
+        name = key if isinstance(key, str) else f"{name}[{key}]"
+    return name
+
+
 class _Following:
     """The address of the next page of a URL."""
 
     def __init__(self, url: str, query: str) -> None:
         dropped = ("$skip", "$skiptoken")
-        self._kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0]) not in dropped]
+        self._kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0]).lower() not in dropped]
         self._url = url
 
     def __call__(self, token: str) -> str:
