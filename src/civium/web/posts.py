@@ -15,7 +15,8 @@ from civium.core import CiviumError
 from civium.core.rights import PUBLIC
 from civium.engines.passing import PASSING
 from civium.sources.permits import permit_reading
-from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array, needs_place
+from civium.sources.sensorthings.features import needs_place
+from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import CALLER, key_of, most_bytes, put_off, refusal
 from civium.web.rules import Need, NotAllowed, meets
 

@@ -26,7 +26,8 @@ from civium.core.rights import Caller
 from civium.engines.passing import PASSING
 from civium.engines.rights import Rights
 from civium.sources.intake import Intake
-from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array, needs_place
+from civium.sources.sensorthings.features import needs_place
+from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import key_of, most_bytes, put_off, refusal
 from civium.web.identity import bearer
 from civium.web.posts import LONGEST, observations_of

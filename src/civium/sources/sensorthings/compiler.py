@@ -18,7 +18,8 @@ from civium.sources.instants import read_period
 from civium.sources.sensorthings import geometry
 from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS, Database, Sql, Value, as_kind, before
 from civium.sources.sensorthings.model import OBSERVATIONS, Link
-from civium.sources.sensorthings.sql import CatalogueScope, Scope
+from civium.sources.sensorthings.scope import Scope
+from civium.sources.sensorthings.sql import CatalogueScope
 from civium.sources.sensorthings.tree import (
     Among,
     Arithmetic,

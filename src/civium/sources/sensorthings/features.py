@@ -12,6 +12,7 @@ from civium.core import InputRefused
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.tables import THING_LOCATIONS
 from civium.sources.changes import Edits
+from civium.sources.sensorthings.observations import Reading
 
 NOWHERE = "its Thing has no Location, so it must name a FeatureOfInterest"
 
@@ -27,6 +28,15 @@ class Planned(Protocol):
     def rows(self, table: str) -> list[dict[str, Any]]: ...
 
     def next(self, table: str) -> int: ...
+
+
+def needs_place(reading: Reading, catalog: Catalog) -> bool:
+    """Whether a reading names no feature, and none stands for the place of its Thing: somebody must see to that."""
+    places, thing = catalog.places, catalog.streams.thing
+    if reading.feature is not None or not (places.nowhere or places.unmarked) or not 0 < reading.stream < len(thing):
+        return False
+    own = int(thing[reading.stream])
+    return own in places.nowhere or own in places.unmarked
 
 
 def need_places(plan: Planned) -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from civium.core import InputRefused, RowRefusal
 from civium.core.view import INSTANT
-from civium.engines.catalog import Catalog
 from civium.sources.batch import KEY, NOTHING_STORED, Batch, build
 from civium.sources.instants import Instants, read_instants
 from civium.sources.keys import content_of, row_key
@@ -180,15 +179,6 @@ def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:
     if isinstance(decoded, str):
         raise InputRefused(NOTHING_STORED, (RowRefusal(0, decoded),))
     return decoded
-
-
-def needs_place(reading: Reading, catalog: Catalog) -> bool:
-    """Whether a reading names no feature, and none stands for the place of its Thing: somebody must see to that."""
-    places, thing = catalog.places, catalog.streams.thing
-    if reading.feature is not None or not (places.nowhere or places.unmarked) or not 0 < reading.stream < len(thing):
-        return False
-    own = int(thing[reading.stream])
-    return own in places.nowhere or own in places.unmarked
 
 
 def decode_messages(

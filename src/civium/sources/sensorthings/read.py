@@ -15,11 +15,12 @@ from sqlalchemy import Connection, Engine
 from civium.core import InputRefused
 from civium.engines.catalog import Catalog
 from civium.engines.deadline import QueryTooLong, in_catalogue
+from civium.sources.sensorthings.conformance import CONFORMANCE, MQTT
 from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.model import CONFORMANCE, ENTITIES, MQTT
+from civium.sources.sensorthings.model import ENTITIES
 from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
