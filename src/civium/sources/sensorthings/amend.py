@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from civium.core import InputRefused
 from civium.core.observations import CORRECTION
-from civium.engines.catalog import COMPLEX, COUNT, NUMBER
+from civium.engines.catalog import COMPLEX, COUNT, JSON, NUMBER
 from civium.engines.catalog.streams import VALUE_TYPES
 from civium.engines.catalog.tables import COMPONENTS, HISTORICAL_LOCATION_LOCATIONS, THING_LOCATIONS
 from civium.sources.batch import NOTHING_STORED
@@ -245,7 +245,8 @@ class _Update:
         """Results are kept in SI: those that are there must be told as they were given, now in another quantity."""
         kinds = [VALUE_TYPES.get(row["observation_type"]) in (NUMBER, COUNT) for row in (self.row, new)]
         plain = [(row["factor"], row["offset"]) == (1, 0) for row in (self.row, new)]
-        alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain)
+        any_json = VALUE_TYPES.get(new["observation_type"], JSON) == JSON
+        alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain) and any_json
         if alike or not any(kinds):
             return
         rows = stored("stream", self.row["id"], self.writer.source.ground.observations, MOST_RESTATED + 1)

@@ -18,7 +18,7 @@ _ROWS = """
 SELECT o.*, r.stream AS was_stream, r.time AS was_time
 FROM raw_observations o JOIN lake.observations r ON r.id = o.id WHERE o.{}
 """
-ROWS_OF_IDS = _ROWS.format("id IN (SELECT asked FROM some)")
+ROWS_OF_IDS = _ROWS.format("id IN (SELECT id FROM asked)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.tree import Query, query_parts
 
 Answer = dict[str, Any] | str | Streamed | None
-_OF_ONE = {"select", "expand"}  # options that an entity by its id takes
+# Options that an entity by its id takes; those of pages mean nothing there.
+_OF_ONE = {"select", "expand", "top", "skip", "count"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ def _delete_some(writer: Writer, path: str, query: Query, library: Library) -> A
     found = writer.source.page(place.entity, replace(query, top=_MOST_TOMBSTONES), place.behind, _MOST_TOMBSTONES)
     if found.following:
         raise InputRefused(f"more than {_MOST_TOMBSTONES} Observations meet it: narrow $filter", status=409)
-    ids = pa.table({"asked": pa.array([row["id"] for row in found.rows], pa.int64())})
-    rows = library.observations.query(ROWS_OF_IDS, (), {"some": ids})
+    ids = pa.table({"id": pa.array([row["id"] for row in found.rows], pa.int64())})
+    rows = library.observations.query(ROWS_OF_IDS, (), {"asked": ids})
     return Amendment(place.entity, 0, Edits(), _gone(rows))
 
 
