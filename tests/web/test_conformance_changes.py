@@ -282,7 +282,7 @@ def test_a_json_patch_adds_copies_and_moves(door: Door, stand: dict[str, int], k
     copied = {"op": "copy", "from": "/properties/a", "path": "/properties/b"}
     moved = {"op": "move", "from": "/properties/a", "path": "/properties/c"}
     assert patch(copied, moved) == {"b": 1, "c": 1}
-    assert patch({"op": "remove", "path": "/properties"}) is None
+    assert patch({"op": "remove", "path": "/properties"}) == {}
 
 
 def test_observations_are_taken_away_by_a_filter(door: Door) -> None:

@@ -87,7 +87,7 @@ def test_every_property_has_an_address_and_a_bare_value(door: Door, plural: str)
     for name in (*must, *may):
         answer = door.send("GET", f"{plural}({identity})/{name}", status=(200, 204))
         bare = door.send("GET", f"{plural}({identity})/{name}/$value", status=(200, 204))
-        if whole.get(name) is None:
+        if whole.get(name) in (None, {}):
             assert (answer.status_code, bare.status_code) == (204, 204)
             continue
         assert answer.json() == {name: whole[name]}
@@ -97,7 +97,7 @@ def test_every_property_has_an_address_and_a_bare_value(door: Door, plural: str)
 
 def test_a_property_that_was_not_given_is_empty(door: Door) -> None:
     bare = door.make("Things", thing("bare"))
-    assert "properties" not in door.get(f"Things({bare})")
+    assert not door.get(f"Things({bare})")["properties"]
     for ending in ("", "/$value"):
         assert door.send("GET", f"Things({bare})/properties{ending}", status=204).content == b""
 

@@ -210,7 +210,7 @@ class Writer:
                 kept = _decoded(stored) or {}
                 return {key: kept[key] for key in kept if key not in (VALID_TIME, QUALITY)} or None
             case "json" | "geometry":
-                return _decoded(stored) or ({} if field.mandatory else None)
+                return _decoded(stored)
             case "document":
                 return _decoded(stored) if stored[:1] in ("{", "[") else stored
             case "unit":

@@ -182,23 +182,33 @@ def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:
 
 
 def decode_messages(
-    bodies: Sequence[bytes], datastream_ids: Sequence[int | None], now: int | NDArray[np.int64]
+    bodies: Sequence[bytes],
+    datastream_ids: Sequence[int | None],
+    now: int | NDArray[np.int64],
+    features: Sequence[int | None] | None = None,
 ) -> Batch:
     """Decode messages of one Observation each, row ``i`` of ``datastream_ids[i]`` (None: it names its own); what is no
     JSON is a refused row.
 
-    ``now`` [us since epoch], for all or for each, stands in for times that are not given.
+    ``now`` [us since epoch], for all or for each, stands in for times that are not given; ``features`` are those to
+    whose address they were sent.
     """
 
-    def one(body: bytes, datastream_id: int | None) -> Reading | str:
+    def one(body: bytes, datastream_id: int | None, feature: int | None) -> Reading | str:
         try:
-            return _reading(body, datastream_id, "")
+            read = _reading(body, datastream_id, "")
+            if feature is not None and isinstance(read, Reading):
+                if read.feature not in (None, feature):
+                    return f"it names FeatureOfInterest({read.feature}) but was sent to FeatureOfInterest({feature})"
+                read.feature = feature
+            return read
         except InlineEntity as error:
             return error.why
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return f"it is no Observation: {error}"
 
-    return gather([one(*message) for message in zip(bodies, datastream_ids, strict=True)], now)
+    named = features or [None] * len(bodies)
+    return gather([one(*message) for message in zip(bodies, datastream_ids, named, strict=True)], now)
 
 
 def gather(decoded: Sequence[Reading | str], now: int | NDArray[np.int64]) -> Batch:

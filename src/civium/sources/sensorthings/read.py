@@ -152,7 +152,7 @@ def _property(place: Place, writer: Writer) -> Answer:
             value, name = part(value, place.keys), _last(place)
         except KeyError as missing:
             raise InputRefused(f"{name} holds no {missing.args[0]!r} there", status=404) from None
-    if value is None:
+    if value is None or (value == {} and not place.field.mandatory):
         return None
     if not place.ending:
         return {name: value}
