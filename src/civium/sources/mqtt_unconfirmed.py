@@ -19,7 +19,7 @@ from civium.core.tasks import end
 from civium.engines.log import Log, LogUnavailable
 from civium.engines.passing import PASSING
 from civium.sources.intake import Intake
-from civium.sources.mqtt import OPERATOR, bury, path_of, stream_of
+from civium.sources.mqtt import OPERATOR, bury, feature_of, path_of, stream_of
 from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
@@ -108,7 +108,8 @@ class Unconfirmed:
 
     async def _read(self, mail: Sequence[tuple[str, bytes]]) -> None:
         bodies, streams = [body for _, body in mail], [stream_of(subject) for subject, _ in mail]
-        batch = await asyncio.to_thread(decode_messages, bodies, streams, self._clock.now())
+        features = [feature_of(subject) for subject, _ in mail]
+        batch = await asyncio.to_thread(decode_messages, bodies, streams, self._clock.now(), features)
         try:
             refused = (await self._intake.accept(batch, whole=False)).refused
         except InputRefused as error:

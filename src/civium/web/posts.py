@@ -15,6 +15,7 @@ from civium.core import CiviumError
 from civium.core.rights import PUBLIC
 from civium.engines.passing import PASSING
 from civium.sources.permits import permit_reading
+from civium.sources.sensorthings.features import needs_place
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import CALLER, key_of, most_bytes, put_off, refusal
 from civium.web.rules import Need, NotAllowed, meets
@@ -59,6 +60,9 @@ class Posts:
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
             permit_reading(caller, city.rights, city.catalog, reading.stream)
+            if needs_place(reading, city.catalog):
+                await self._app(scope, _again(body, receive), send)
+                return
             identity = await city.intake.post(reading)
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)

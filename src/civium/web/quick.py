@@ -26,6 +26,7 @@ from civium.core.rights import Caller
 from civium.engines.passing import PASSING
 from civium.engines.rights import Rights
 from civium.sources.intake import Intake
+from civium.sources.sensorthings.features import needs_place
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import key_of, most_bytes, put_off, refusal
 from civium.web.identity import bearer
@@ -131,6 +132,8 @@ class QuickPosts(HttpToolsProtocol):
             reading = decode_reading(body, int(start[1]) if start[1] else None, key_of(head.key))
             if not self._site.city.rights.writable(caller).holds(reading.stream):
                 return 0  # no such stream, or not for this sender
+            if needs_place(reading, self._site.city.catalog):
+                return 0
             if reading.key and not intake.remembers_all:
                 return 0
             stored: asyncio.Future[int] | bytes = intake.offer(reading)
