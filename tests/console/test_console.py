@@ -1,9 +1,12 @@
 """The console in a real browser: what an operator does in it, and that it stays readable for everyone."""
 
+import io
 import json
 import re
+from collections import Counter
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.city.conftest import CityProcess
@@ -112,6 +115,20 @@ def test_the_map_draws_the_city_and_plays_its_past(look: Open, town: CityProcess
     expect(page).to_have_url(re.compile(r"at=\d+"))
     page.get_by_role("button", name="Back to now").click()
     expect(slider).to_have_count(0)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_map_stands_on_the_ground_of_the_town(look: Open, dark: bool) -> None:
+    page = look("/console/map?view=24.9450/60.1710/15.5/0/0", dark=dark)
+    expect(page.locator(".map[data-ready]")).to_be_attached()
+    with page.expect_response(re.compile(r"/tiles/.*\.mvt")) as told:
+        page.reload()
+    assert told.value.ok
+    page.wait_for_timeout(4000)  # a tile is drawn after it has come
+    drawn = Image.open(io.BytesIO(page.locator(".map").screenshot())).convert("RGB")
+    colours = Counter(drawn.crop((400, 100, drawn.width - 100, drawn.height - 100)).get_flattened_data())
+    land = (0x12, 0x17, 0x1A) if dark else (0xF4, 0xF0, 0xE8)
+    assert colours.total() - colours[land] > colours.total() / 4, colours.most_common(5)
 
 
 def test_a_city_of_fifty_thousand_things_is_paged_and_searched(look: Open, town: CityProcess) -> None:

@@ -29,7 +29,7 @@ const DARK: Paint = {
   land: "#12171a", green: "#16231b", wood: "#182a1e", water: "#0d2735", works: "#171b1d", main: "#4d4737", street: "#2c3338", path: "#23292d", edge: "#0c1012",
   low: "#262d32", tall: "#47525a", tree: "#2f5238", word: "#a9b2b8", halo: "#0f1316", shade: "#000000",
 };
-const FONT = ["Inter Variable", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"];
+const FONT = ["Inter Variable", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Micro Hei", "sans-serif"];
 const ROADS: [string, string[], number][] = [
   ["path", ["footway", "cycleway", "path", "steps", "pedestrian"], 1.5],
   ["street", ["service", "residential", "living_street", "unclassified"], 6],

@@ -7,7 +7,7 @@ import { useWords } from "../language";
 import { Asked, Card, Link, Mandate, Page, Status } from "../parts/base";
 import { Last } from "./practices";
 
-const TIERS = ["life", "duty", "comfort"];
+const TIERS = ["comfort", "duty", "life"]; // by their number on the record
 
 export function DecisionsPage() {
   const { t } = useWords();

@@ -73,7 +73,9 @@ export function ThingsPage() {
                     <tr>
                       <th scope="col">{t("things.name")}</th>
                       <th scope="col">{t("things.kind")}</th>
-                      <th scope="col">{t("things.key")}</th>
+                      <th scope="col" className="wide-only">
+                        {t("things.key")}
+                      </th>
                     </tr>
                   </thead>
                   <tbody>
@@ -82,8 +84,8 @@ export function ThingsPage() {
                         <th scope="row">
                           <Link path={`things/${one.id}`}>{one.name || one.key}</Link>
                         </th>
-                        <td>{named("kind", one.kind)}</td>
-                        <td>
+                        <td className="short">{named("kind", one.kind)}</td>
+                        <td className="wide-only">
                           <code>{one.key}</code>
                         </td>
                       </tr>
@@ -214,7 +216,7 @@ export function Touched({ thing }: { thing: Thing }) {
 
 export function Facts({ thing }: { thing: Thing }) {
   const { t } = useWords();
-  const facts = Object.entries(thing.facts).filter(([, value]) => typeof value !== "object" || JSON.stringify(value).length < 200);
+  const facts = Object.entries(thing.facts);
   return (
     <Card title={t("thing.facts")}>
       <dl className="facts even">
@@ -235,7 +237,9 @@ export function Facts({ thing }: { thing: Thing }) {
         {facts.map(([name, value]) => (
           <div key={name}>
             <dt>{name.replaceAll("_", " ")}</dt>
-            <dd>{typeof value === "object" ? <code>{JSON.stringify(value)}</code> : String(value)}</dd>
+            <dd>
+              <Fact value={value} />
+            </dd>
           </div>
         ))}
         {thing.actuators.map((actuator) => (
@@ -248,5 +252,20 @@ export function Facts({ thing }: { thing: Thing }) {
         ))}
       </dl>
     </Card>
+  );
+}
+
+const LONGEST = 48; // characters of a structure that is shown at once
+
+function Fact({ value }: { value: unknown }) {
+  const { t } = useWords();
+  if (typeof value !== "object") return String(value);
+  const told = JSON.stringify(value);
+  if (told.length <= LONGEST) return <code>{told}</code>;
+  return (
+    <details>
+      <summary>{t("thing.fact.show")}</summary>
+      <code>{told}</code>
+    </details>
   );
 }

@@ -39,7 +39,7 @@ export function Chart({ told: all, unit, property, title, height = 140 }: { told
       {
         width: element.clientWidth,
         height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 16, 0, 0],
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         legend: { show: false },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),

@@ -52,7 +52,7 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
         select(COMMANDS, DECISIONS.c.because.label("reason"))
         .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
         .where(*open_)
-        .order_by(COMMANDS.c.tier, COMMANDS.c.until)
+        .order_by(COMMANDS.c.tier.desc(), COMMANDS.c.until)
         .limit(_MOST)
     )
     with city.catalog.engine.connect() as connection:
