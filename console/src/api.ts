@@ -30,6 +30,8 @@ export interface Waiting {
   created: number;
   why: string;
   actuator: string;
+  capability: number;
+  facts: Record<string, unknown>;
   thing: number | null;
   of: string;
 }
@@ -162,6 +164,13 @@ export interface Touch {
   status: string;
   why: string;
 }
+export interface Actuator {
+  id: number;
+  name: string;
+  kind: string;
+  facts: Record<string, unknown>;
+  held: { practice: string; tier: string; until: number; task: number | null } | null;
+}
 export interface Thing {
   id: number;
   key: string;
@@ -172,7 +181,7 @@ export interface Thing {
   lat: number | null;
   facts: Record<string, unknown>;
   streams: Stream[];
-  actuators: { id: number; name: string; kind: string; facts: Record<string, unknown> }[];
+  actuators: Actuator[];
   commands: Touch[];
   notices: Notice[];
 }

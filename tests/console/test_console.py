@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections import Counter
+from time import monotonic
 
 import pytest
 from PIL import Image
@@ -46,6 +47,32 @@ def test_who_has_not_logged_in_is_told_that_approving_needs_a_token(look: Open, 
     page.get_by_role("dialog").get_by_label("Reason").fill("let me")
     page.get_by_role("dialog").get_by_role("button", name="Approve").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("token")
+
+
+def test_a_person_takes_over_by_hand_and_lets_go(look: Open, town: CityProcess, axe: str) -> None:
+    page = look("/console", staff=True)
+    tell_until_asked(town)
+    waiting = page.get_by_role("region", name="Waiting for approval")
+    waiting.get_by_role("button", name="Take over by hand: Lamp of the square").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("the market")
+    expect(dialog.get_by_role("button", name="Take over")).to_be_disabled()  # a value is wanted
+    dialog.get_by_label("Value").fill("55")
+    assert barriers(page, axe) == []
+    dialog.get_by_role("button", name="Take over").click()
+    expect(dialog).to_have_count(0)
+    told = [event for d in town.client.get("/api/decisions") for event in _events(town, d["id"])]
+    assert ("refused", "taken over by hand: the market") in told
+    deadline = monotonic() + PATIENCE_MS / 1000
+    refusal = ("refused", "operator holds it with tier duty")
+    while refusal not in [e for d in town.client.get("/api/decisions", limit=3) for e in _events(town, d["id"])]:
+        assert monotonic() < deadline
+        tell(town)  # the practice wishes again, and is held off
+    page.goto("/console/things/1")
+    held = page.get_by_role("region", name="What can be moved")
+    expect(held).to_contain_text("Held by hand (duty) until")
+    held.get_by_role("button", name="Let go").click()
+    expect(held).to_contain_text("Nobody holds it now")
 
 
 def test_a_value_that_comes_is_on_the_page_without_asking(look: Open, town: CityProcess) -> None:

@@ -8,6 +8,7 @@ import { clock, number, quantity, since } from "../format";
 import { useWords } from "../language";
 import { Asked, Card, Empty, Link, Page, Status } from "../parts/base";
 import { go, usePlace } from "../router";
+import { Actuators } from "./actuators";
 import { AddThings } from "./add";
 import { StreamChart } from "./stream";
 
@@ -112,7 +113,7 @@ export function ThingsPage() {
 
 export function ThingPage({ id }: { id: number }) {
   const { t, named } = useWords();
-  const thing = useAsk<Thing>(`/api/things/${id}`, 30_000);
+  const thing = useAsk<Thing>(`/api/things/${id}`, 5000);
   return (
     <Page
       title={thing.data?.name ?? t("thing.title")}
@@ -140,6 +141,7 @@ export function ThingPage({ id }: { id: number }) {
               ))}
             </div>
             <div>
+              <Actuators thing={told} />
               <Touched thing={told} />
               <Facts thing={told} />
             </div>
@@ -239,14 +241,6 @@ export function Facts({ thing }: { thing: Thing }) {
             <dt>{name.replaceAll("_", " ")}</dt>
             <dd>
               <Fact value={value} />
-            </dd>
-          </div>
-        ))}
-        {thing.actuators.map((actuator) => (
-          <div key={actuator.id}>
-            <dt>{t("thing.actuator")}</dt>
-            <dd>
-              {actuator.name} <span className="quiet">{actuator.kind}</span>
             </dd>
           </div>
         ))}

@@ -57,7 +57,7 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
     )
     with city.catalog.engine.connect() as connection:
         query = (
-            select(ACTUATORS.c.id, ACTUATORS.c.name, THINGS.c.id.label("thing"), THINGS.c.name.label("of"))
+            select(ACTUATORS.c.id, ACTUATORS.c.name, ACTUATORS.c.facts, THINGS.c.id.label("thing"), THINGS.c.name.label("of"))
             .join(THINGS, THINGS.c.id == ACTUATORS.c.thing)
             .where(ACTUATORS.c.id.in_([one["actuator"] for one in found]))
         )
@@ -73,6 +73,8 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
             "created": one["created"] // 1000,
             "why": told.why(one["practice"], json.loads(one["wish"]).get("because") or one["reason"]),
             "actuator": names.get(one["actuator"], {}).get("name", ""),
+            "capability": one["actuator"],
+            "facts": json.loads(names.get(one["actuator"], {}).get("facts", "{}")),
             "thing": names.get(one["actuator"], {}).get("thing"),
             "of": names.get(one["actuator"], {}).get("of", ""),
         }

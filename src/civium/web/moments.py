@@ -170,6 +170,7 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
         stream["time"] = said["time"] // 1000 if said else None
     for actuator in actuators:
         actuator["facts"] = json.loads(actuator["facts"])
+        actuator["held"] = _holder(city, actuator["id"])
     return {
         **{name: row[name] for name in ("id", "key", "name", "description", "kind", "lon", "lat")},
         "facts": json.loads(row["properties"]),
@@ -177,6 +178,15 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
         "actuators": actuators,
         **_touched(city, told, thing, [actuator["id"] for actuator in actuators]),
     }
+
+
+def _holder(city: City, actuator: int) -> dict[str, Any] | None:
+    """Who holds an actuator now, with which tier, until when [ms since epoch], by which Task."""
+    held = city.turns.guard.held.get(actuator)
+    if held is None or held.until <= city.clock.now():
+        return None
+    task = city.ledger.projection.task(held.decision, held.command)
+    return {"practice": held.practice, "tier": held.tier.name.lower(), "until": held.until // 1000, "task": task}
 
 
 def _touched(city: City, told: Told, thing: int, actuators: Sequence[int]) -> dict[str, Any]:
