@@ -109,6 +109,30 @@ def test_a_mandate_changes_with_a_reason_that_stands_on_the_record(look: Open, t
     town.client.post("/api/practices/dimmer/mandate", mandate="approve", who="a test", why="as before")
 
 
+def test_what_would_be_stands_beside_what_is(look: Open, town: CityProcess, axe: str) -> None:
+    tell_until_asked(town)
+    page = look("/console/practices/dimmer", staff=True)
+    trial = page.get_by_role("region", name="On the city's own past")
+    trial.get_by_text("What if?").click()
+    trial.get_by_label("cold", exact=True).fill("warm")
+    trial.get_by_role("button", name="Backtest").click()
+    expect(trial.get_by_role("alert")).to_contain_text("cold must be a number")
+    trial.get_by_label("cold", exact=True).fill("100")  # K: so nothing is cold
+    trial.get_by_label("Over the last").select_option(label="Minute")
+    trial.get_by_role("button", name="Backtest").click()
+    differ = trial.get_by_role("row", name=re.compile("^Wishes other than as it is"))
+    expect(differ.get_by_role("cell").first).to_have_text("0", timeout=PATIENCE_MS)
+    expect(differ.get_by_role("cell").last).to_have_text(re.compile("^[1-9]"))
+    assert barriers(page, axe) == []
+    trial.get_by_role("button", name="Put these values into force").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("a warm winter")
+    page.get_by_role("dialog").get_by_role("button", name="Put into force").click()
+    expect(page.get_by_role("region", name="Parameters")).to_contain_text("100")
+    told = {one["name"]: one["value"] for one in town.client.get("/api/practices/dimmer")["params"]}
+    assert told["cold"] == 100
+    town.client.post("/api/practices/dimmer/parameters", params={}, who="a test", why="as before")
+
+
 def test_things_are_checked_before_anything_is_written(look: Open, town: CityProcess) -> None:
     page = look("/console/things?add", staff=True)
     page.get_by_label("Key", exact=True).fill("bench/1")
