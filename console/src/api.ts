@@ -224,8 +224,8 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return answer(await fetch(path, { headers: credentials(false), signal: signal ?? null }));
 }
 
-export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const headers = { "Content-Type": "application/json", ...credentials(true) };
+export async function send<T>(method: string, path: string, body?: unknown, type = "application/json"): Promise<T> {
+  const headers = { "Content-Type": type, ...credentials(true) };
   const content = typeof body === "string" ? body : JSON.stringify(body ?? {});
   return answer(await fetch(path, { method, headers, body: content }));
 }

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections import Counter
+from datetime import datetime, timedelta
 from time import monotonic
 
 import pytest
@@ -144,6 +145,68 @@ def test_things_are_checked_before_anything_is_written(look: Open, town: CityPro
     page.get_by_role("button", name="Add them").click()
     expect(page.get_by_text("1 added")).to_be_visible()
     assert town.client.get("/api/things", search="Bench by")["count"] == 1
+
+
+def test_a_thing_and_a_stream_are_edited_and_nobody_elses_change_is_lost(
+    look: Open, town: CityProcess, axe: str
+) -> None:
+    where = {"type": "Point", "coordinates": [24.95, 60.17]}
+    line = {"key": "edit/1", "kind": "gauge", "name": "Gauge", "where": where, "facts": {"depth": 3}}
+    line["streams"] = [{"key": "edit/1/h", "property": "level", "unit": "m"}]
+    town.client.post("/api/register", content=json.dumps(line).encode())
+    (thing,) = town.client.get("/api/things", search="edit/1")["things"]
+    address = f"/console/things/{thing['id']}"
+    page = look(address, staff=True)
+    page.get_by_role("button", name="Edit", exact=True).click()
+    form = page.get_by_role("region", name="Edit this thing")
+    form.get_by_label("Name").fill("Gauge of the bridge")
+    form.get_by_label("Facts, as JSON").fill('{"depth": 4}')
+    form.get_by_label("Latitude").fill("60.18")
+    assert barriers(page, axe) == []
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    expect(page.get_by_role("heading", name="Gauge of the bridge")).to_be_visible()
+    told = town.client.get(f"/api/things/{thing['id']}")
+    assert (told["name"], told["facts"], told["lat"], told["lon"]) == (
+        "Gauge of the bridge",
+        {"depth": 4},
+        60.18,
+        24.95,
+    )
+
+    page.get_by_role("button", name="Edit the stream level").click()
+    form = page.get_by_role("region", name="Edit the stream level")
+    form.get_by_label("Description").fill("below the arch")
+    stream = told["streams"][0]["id"]
+    other = town.client.http.patch(f"/v1.1/Datastreams({stream})", json={"description": "above the arch"})
+    assert other.status_code == 200
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_contain_text("Somebody changed it in the meantime")
+    assert town.client.get(f"/v1.1/Datastreams({stream})")["description"] == "above the arch"
+    form.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Edit the stream level").click()
+    expect(form.get_by_label("Description")).to_have_value("above the arch")
+    form.get_by_label("Description").fill("below the arch")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    assert town.client.get(f"/v1.1/Datastreams({stream})")["description"] == "below the arch"
+
+
+def test_gaps_of_a_stream_are_drawn_and_told(look: Open, town: CityProcess, axe: str) -> None:
+    line = {"key": "gap/1", "kind": "gauge", "name": "Gap", "streams": [{"property": "level", "unit": "m"}]}
+    town.client.post("/api/register", content=json.dumps(line).encode())
+    (thing,) = town.client.get("/api/things", search="gap/1")["things"]
+    stream = town.client.get(f"/api/things/{thing['id']}")["streams"][0]["id"]
+    now = datetime.fromisoformat(town.client.get("/api/status")["now"])
+    minutes = [*range(-50, -30), *range(-20, 1)]
+    rows = [[(now + timedelta(minutes=at)).isoformat(), 1.0] for at in minutes]
+    block = {"Datastream": {"@iot.id": stream}, "components": ["phenomenonTime", "result"], "dataArray": rows}
+    town.client.post("/v1.1/CreateObservations", content=json.dumps([block]).encode())
+    page = look(f"/console/things/{thing['id']}")
+    chart = page.get_by_role("region", name="level")
+    expect(chart).to_contain_text("1 gap of 11 minutes; usually a reading every 60 seconds")
+    expect(chart.locator(".gap-strip .gone")).to_have_count(1)
+    assert barriers(page, axe) == []
 
 
 def test_the_map_draws_the_city_and_plays_its_past(look: Open, town: CityProcess) -> None:

@@ -15,6 +15,7 @@ from civium.core import InputRefused, from_datetime
 from civium.engines.rights import Reach
 from civium.web.desk import desk_of
 from civium.web.doors import answer, caller_of, city_of
+from civium.web.gaps import gaps_of
 from civium.web.moments import MOST_POINTS, chart_of, listed_things, map_of, past_of, places_of, thing_of, values_of
 from civium.web.practice import practice_of
 from civium.web.state import practices_state
@@ -135,14 +136,15 @@ async def chart(
     request: Request, stream: Id, start: From, end: To, points: Annotated[int, Query(ge=1, le=MOST_POINTS)] = 400
 ) -> Any:
     """Readings of a stream between two instants, thinned to some points for a chart."""
-    city = city_of(request)
-    first, last = from_datetime(start), from_datetime(end)
-    if first >= last:
-        raise InputRefused("the chart would end before it begins")
-    if not reach_of(request).holds(stream):
-        raise InputRefused(f"there is no stream {stream} that you may read", status=404)
-    await city.read_barrier()
-    return await asyncio.to_thread(chart_of, city, stream, first, last, points)
+    first, last = await _span(request, stream, start, end)
+    return await asyncio.to_thread(chart_of, city_of(request), stream, first, last, points)
+
+
+@router.get("/streams/{stream}/gaps")
+async def gaps(request: Request, stream: Id, start: From, end: To) -> Any:
+    """Where readings of a stream are missing between two instants, measured by its own rhythm."""
+    first, last = await _span(request, stream, start, end)
+    return await asyncio.to_thread(gaps_of, city_of(request), stream, first, last)
 
 
 @router.get("/map/sun")
@@ -165,6 +167,17 @@ async def practice(request: Request, practice: str) -> Response:
 async def desk(request: Request) -> Response:
     """What needs a person now: commands that wait, troubles, held practices, silent streams, dead letters, notices."""
     return answer(await desk_of(city_of(request), told_to(request)))
+
+
+async def _span(request: Request, stream: int, start: AwareDatetime, end: AwareDatetime) -> tuple[int, int]:
+    """Two instants [us since epoch] between which the caller may read a stream, as it is known now."""
+    first, last = from_datetime(start), from_datetime(end)
+    if first >= last:
+        raise InputRefused("the span would end before it begins")
+    if not reach_of(request).holds(stream):
+        raise InputRefused(f"there is no stream {stream} that you may read", status=404)
+    await city_of(request).read_barrier()
+    return first, last
 
 
 def told_to(request: Request) -> Told:

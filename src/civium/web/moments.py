@@ -6,13 +6,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused
 from civium.core.rights import Caller
 from civium.core.view import column
-from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPERTIES, SENSORS, THINGS
+from civium.engines.catalog.tables import (
+    ACTUATORS,
+    DATASTREAMS,
+    LOCATIONS,
+    OBSERVED_PROPERTIES,
+    SENSORS,
+    THING_LOCATIONS,
+    THINGS,
+)
 from civium.engines.rights import Reach, readable_sql, thing_sql
 from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.twin.model.layers import layer_names, read_summary
@@ -137,7 +145,9 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
     """All that is known of a thing: facts, streams with their latest reading, actuators and what was asked of them."""
     with city.catalog.engine.connect() as connection:
         row = (
-            connection.execute(select(THINGS).where(THINGS.c.id == thing, thing_sql(told.caller, THINGS.c.id)))
+            connection.execute(
+                select(THINGS, *_here()).where(THINGS.c.id == thing, thing_sql(told.caller, THINGS.c.id))
+            )
             .mappings()
             .first()
         )
@@ -172,7 +182,9 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
         actuator["facts"] = json.loads(actuator["facts"])
         actuator["held"] = _holder(city, actuator["id"])
     return {
-        **{name: row[name] for name in ("id", "key", "name", "description", "kind", "lon", "lat")},
+        **{name: row[name] for name in ("id", "key", "name", "description", "kind")},
+        "lon": row["here_lon"],
+        "lat": row["here_lat"],
         "facts": json.loads(row["properties"]),
         "streams": streams,
         "actuators": actuators,
@@ -242,7 +254,7 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
     chosen += [THINGS.c.kind == kind] if kind else []
     chosen += [] if told.reach.whole else [thing_sql(told.caller, THINGS.c.id)]
     query = (
-        select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, THINGS.c.lon, THINGS.c.lat)
+        select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, *_here("lon", "lat"))
         .where(*chosen, THINGS.c.id > after)
         .order_by(THINGS.c.id)
         .limit(limit + 1)
@@ -252,6 +264,23 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
         rows = [dict(row) for row in connection.execute(query).mappings()]
     more = len(rows) > limit
     return {"things": rows[:limit], "next": rows[limit - 1]["id"] if more else None, "count": count}
+
+
+def _here(*names: str) -> list[ColumnElement[float]]:
+    """Where a thing is now, else where it was registered: longitude and latitude [deg], under these names."""
+    stays = THING_LOCATIONS.c
+    told = []
+    for of, name in zip(("lon", "lat"), names or ("here_lon", "here_lat"), strict=True):
+        moved = (
+            select(LOCATIONS.c[of])
+            .join(THING_LOCATIONS, stays.location == LOCATIONS.c.id)
+            .where(stays.thing == THINGS.c.id, LOCATIONS.c.lon.is_not(None))
+            .order_by(stays.time.desc(), stays.location.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        told.append(func.coalesce(moved, THINGS.c[of]).label(name))
+    return told
 
 
 def _streams(city: City, reach: Reach, kind: str, property: str) -> pa.Table:

@@ -70,6 +70,7 @@ _OF_ANYONE = (
         "GET /api/things",
         "GET /api/things/{thing}",
         "GET /api/streams/{stream}/chart",
+        "GET /api/streams/{stream}/gaps",
     ),
     *("GET /api/practices/{practice}", "GET /api/backtests"),
     *("POST /v1.1/$batch", "POST /api/login", "POST /api/logout", "POST /sources/{name}"),
