@@ -115,6 +115,7 @@ export interface CityMap {
   attribution: string[];
   tiles: string | null;
   zooms: [number, number];
+  terrain: { tiles: string; zooms: [number, number] } | null;
   kinds: Kind[];
 }
 export interface Places {

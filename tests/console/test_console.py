@@ -9,10 +9,10 @@ from time import monotonic
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.city.conftest import CityProcess
-from tests.console.conftest import PATIENCE_MS, Open, tell, tell_until_asked
+from tests.console.conftest import PATIENCE_MS, Open, barriers, tell, tell_until_asked
 from tests.console.relay import Relay
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -297,16 +297,3 @@ def test_the_console_speaks_chinese(look: Open, axe: str) -> None:
     expect(page.get_by_role("heading", name="值班台")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
     assert barriers(page, axe) == []
-
-
-def barriers(page: Page, axe: str) -> list[str]:
-    """What axe-core finds serious or critical: rule and element."""
-    page.evaluate(axe)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags)
-    return [
-        f"{one['id']}: {node['html'][:160]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]

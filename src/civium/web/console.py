@@ -1,13 +1,16 @@
 """The console: its built files, the tiles of the city model, and what its pages ask for."""
 
 import asyncio
+import gzip
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from pydantic import AwareDatetime
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -18,6 +21,7 @@ from civium.web.doors import answer, caller_of, city_of
 from civium.web.gaps import gaps_of
 from civium.web.moments import MOST_POINTS, chart_of, listed_things, map_of, past_of, places_of, thing_of, values_of
 from civium.web.practice import practice_of
+from civium.web.relief import relief_of
 from civium.web.state import practices_state
 from civium.web.sun import sun_and_shadow
 from civium.web.tiles import tiles_of, version_of
@@ -39,6 +43,7 @@ _OF_ASSETS = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
+_PACKED = (".js", ".mjs", ".css")
 _MOST_ID = 2**53
 Id = Annotated[int, InPath(ge=0, le=_MOST_ID)]
 From = Annotated[AwareDatetime, Query(alias="from")]
@@ -50,8 +55,18 @@ class Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update({**_KEEP, "Content-Security-Policy": _OF_ASSETS})
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        if isinstance(response, FileResponse) and path.endswith(_PACKED) and "gzip" in accepted:
+            packed = await asyncio.to_thread(_pack, str(response.path))
+            response = Response(packed, headers={"Content-Encoding": "gzip"}, media_type=response.media_type)
+        response.headers.update({**_KEEP, "Content-Security-Policy": _OF_ASSETS, "Vary": "Accept-Encoding"})
         return response
+
+
+@lru_cache(maxsize=32)
+def _pack(path: str) -> bytes:
+    """A file compressed once for all: its name carries its content's digest."""
+    return gzip.compress(Path(path).read_bytes(), 9)
 
 
 @pages.get("/console")
@@ -75,6 +90,16 @@ async def tile(request: Request, zoom: int, x: int, y: int) -> Response:
     keep = _KEEP if request.query_params.get("v") == version else {"Cache-Control": "no-cache"}
     headers = {"Content-Encoding": "gzip", **keep}
     return Response(packed, headers=headers, media_type="application/vnd.mapbox-vector-tile")
+
+
+@pages.get("/tiles/terrain/{zoom}/{x}/{y}.png")
+async def terrain(request: Request, zoom: int, x: int, y: int) -> Response:
+    """A raster tile of the ground's height, where the city model has a terrain."""
+    twin = city_of(request).folder / "twin"
+    version = version_of(twin)
+    image = await asyncio.to_thread(lambda: relief_of(twin, version).tile(zoom, x, y))
+    keep = _KEEP if request.query_params.get("v") == version else {"Cache-Control": "no-cache"}
+    return Response(image, headers=keep, media_type="image/png")
 
 
 @router.get("/map")

@@ -24,6 +24,7 @@ from civium.engines.catalog.tables import (
 from civium.engines.rights import Reach, readable_sql, thing_sql
 from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.twin.model.layers import layer_names, read_summary
+from civium.web import relief
 from civium.web.dots import LOOKS
 from civium.web.state import things_of_kinds
 from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
@@ -68,6 +69,12 @@ def map_of(city: City, told: Told) -> dict[str, Any]:
         else [],
         "tiles": f"/tiles/{{z}}/{{x}}/{{y}}.mvt?v={version}" if version else None,
         "zooms": [LEAST_ZOOM, MOST_ZOOM],
+        "terrain": {
+            "tiles": f"/tiles/terrain/{{z}}/{{x}}/{{y}}.png?v={version}",
+            "zooms": [relief.LEAST_ZOOM, relief.MOST_ZOOM],
+        }
+        if version and relief.LAYER in layer_names(twin)
+        else None,
         "kinds": kinds,
     }
 

@@ -60,7 +60,12 @@ _OF_ANYONE = (
     *(f"{method} /v1.1" for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")),
     *(f"GET /v1.1/{plural}{one}" for plural in _ENTITIES for one in ("", "({id})")),
     *(f"{method} {_ANYWHERE}" for method in ("GET", "HEAD", "OPTIONS")),
-    *("GET /console", "GET /console/{path:path}", "GET /tiles/{zoom}/{x}/{y}.mvt"),
+    *(
+        "GET /console",
+        "GET /console/{path:path}",
+        "GET /tiles/{zoom}/{x}/{y}.mvt",
+        "GET /tiles/terrain/{zoom}/{x}/{y}.png",
+    ),
     *(f"GET /register{path}" for path in ("", "/{practice}", "/export/{standard}.{form}")),
     *("GET /ask", "POST /ask", "GET /cases/{key}"),
     *(f"GET /api/map{path}" for path in ("", "/places", "/values", "/past", "/sun")),
