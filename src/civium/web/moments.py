@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import Label, func, or_, select
 
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused
@@ -273,7 +273,7 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
     return {"things": rows[:limit], "next": rows[limit - 1]["id"] if more else None, "count": count}
 
 
-def _here(*names: str) -> list[ColumnElement[float]]:
+def _here(*names: str) -> list[Label[Any]]:
     """Where a thing is now, else where it was registered: longitude and latitude [deg], under these names."""
     stays = THING_LOCATIONS.c
     told = []
