@@ -91,11 +91,21 @@ class Rights:
         kept = self._kept.get(digest)
         if kept is None:
             return Caller(LOCAL, Role.ADMINISTRATOR) if digest == self._local else None
-        if not self._lives(kept) or (kept.opened_by and not self._opens(kept.opened_by)):
+        if not self.lives(kept.caller):
             return None
         if kept.session and not self._is_used(kept.caller.token):
             return None
         return kept.caller
+
+    def lives(self, caller: Caller) -> bool:
+        """Whether the token or the session of a caller still counts; who has none always may go on."""
+        if not caller.token:
+            return True
+        digest = self._digests.get(caller.token)
+        if digest is None:
+            return False
+        kept = self._kept[digest]
+        return self._lives(kept) and (not kept.opened_by or self._opens(kept.opened_by))
 
     def readable(self, caller: Caller) -> Reach:
         """The streams whose Observations a caller may read, and of which it may know."""

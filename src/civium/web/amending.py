@@ -12,6 +12,7 @@ from civium.city import City
 from civium.core import InputRefused
 from civium.core.view import column
 from civium.engines.catalog import Catalog
+from civium.seeing import moment_of
 from civium.sources.changes import Edits
 from civium.sources.permits import permit_corrections
 from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_update
@@ -120,4 +121,4 @@ async def check_days(city: City, corrections: pa.Table) -> None:
 def library(city: City, request: Request) -> Library:
     """What a change is planned from."""
     sight = Sight.of(caller_of(request), city.rights)
-    return Library(city.catalog, city.store, root_of(request), city.clock.now(), sight=sight)
+    return Library(city.catalog, city.store, root_of(request), city.clock.now(), moment_of(city), sight=sight)

@@ -11,11 +11,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from civium.city import City
 from civium.core import InputRefused
+from civium.seeing import moment_of
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
-from civium.twin.census import LiveMoment
 from civium.web import described
 from civium.web.doors import answer, caller_of, city_of
 from civium.web.posts import ROOT, root_of
@@ -98,10 +98,9 @@ async def get(request: Request) -> Response:
     city = city_of(request)
     await city.read_barrier()
     query = request.scope["query_string"].decode("latin-1")
-    moment = LiveMoment(city.follower.live, city.follower.census) if city.roles & {"turn", "web"} else None
     path, base, record = path_of(request), root_of(request), city.ledger.projection.engine
     sight = Sight.of(caller_of(request), city.rights)
-    arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment, record)
+    arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment_of(city), record)
     found = await asyncio.to_thread(read, *arguments, _ANSWER_S, _brokers(request, city), sight)
     if found is None:
         return Response(status_code=204)
