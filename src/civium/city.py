@@ -26,6 +26,7 @@ from civium.city_folder import ROLES, settle, token
 from civium.core import MICROSECONDS, CiviumError, InputRefused, WallClock, to_datetime
 from civium.core.tasks import end, running
 from civium.cut import Cuts
+from civium.doorkeeper import Doorkeeper
 from civium.engines.abilities import check
 from civium.engines.blobs import Blobs
 from civium.engines.calibration import calibrations
@@ -156,8 +157,9 @@ class City:
         self.rights = Rights(self.catalog, self.wall, token(folder), trusting=trusting(settings))
         self.changes.watch(self.rights.take)
         self.tokens = Tokens(self)
-        for server in filter(None, (self.log, self.devices)):
-            await server.answer_logins(self.rights.admit)
+        self.doorkeeper = Doorkeeper(self)
+        await self.doorkeeper.start()
+        stack.push_async_callback(self.doorkeeper.stop)
         self.store.hide(self.catalog.streams.gone())
         self.store.calibrate(await asyncio.to_thread(calibrations, self.catalog))
         self.changes.watch(self._was_changed)

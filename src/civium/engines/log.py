@@ -86,6 +86,7 @@ class Log:
         self._api = f"$JS.{domain}.API" if domain else "$JS.API"
         self._js: JetStreamContext = client.jetstream(timeout=_PATIENCE_S, prefix=self._api)
         self._last: dict[str, int] = {}
+        self._system: Client | None = None
 
     @classmethod
     async def open(cls, settings: Settings, folder: Path, operator: str = "") -> "Log":
@@ -138,10 +139,25 @@ class Log:
             else:
                 return log
 
-    async def answer_logins(self, judge: Judge) -> None:
-        """Say from now on who may log in by MQTT, where the server is ours."""
+    async def answer_logins(self, judge: Judge, refused: Callable[[str], None]) -> None:
+        """Say from now on who may log in by MQTT, where the server is ours; see ``Logins.answer``."""
+        if self.server is None or self.server.logins is None:
+            return
+        user, password = self.server.system
+        self._system = await nats.connect(
+            f"nats://127.0.0.1:{self.server.port}",
+            user=user,
+            password=password,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+            error_cb=ignore,
+        )
+        await self.server.logins.answer(self._client, self._system, judge, refused)
+
+    async def review_logins(self) -> None:
+        """Send away by MQTT who may no longer do what it was told."""
         if self.server is not None and self.server.logins is not None:
-            await self.server.logins.answer(self._client, judge)
+            await self.server.logins.review()
 
     async def _make_streams(self, shards: int, replicas: int) -> None:
         for name, config in streams(shards, replicas).items():
@@ -163,6 +179,8 @@ class Log:
         return True
 
     async def close(self) -> None:
+        if self._system is not None:
+            await self._system.close()
         await self._client.close()
         if self.server is not None:
             await self.server.stop()

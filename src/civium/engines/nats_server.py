@@ -51,7 +51,9 @@ accounts {{
       }} }}
     ]
   }}
+  SYS {{ users: [ {{ user: system, password: "{password}" }} ] }}
 }}
+system_account: SYS
 no_auth_user: device
 {logins}{leaf}"""
 # Who holds the operator's token may make any entity by MQTT.
@@ -65,10 +67,10 @@ CREATED = (
     "Observations", "Things", "Locations", "HistoricalLocations", "Datastreams", "MultiDatastreams", "Sensors",
     "ObservedProperties", "FeaturesOfInterest",
 )  # fmt: skip
-# Who is none of these is asked about: see ``mqtt_logins``.
+# Who is none of these is asked about, who shows no token too: see ``mqtt_logins``.
 _LOGINS = """authorization {{
   timeout: 5
-  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, device, operator] }}
+  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, operator, system] }}
 }}
 """
 # The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
@@ -153,6 +155,11 @@ class NatsServer:
     def login(self) -> tuple[str, str]:
         """User and password of the city itself."""
         return "civium", self._password
+
+    @property
+    def system(self) -> tuple[str, str]:
+        """User and password of the system account, which sends connections away."""
+        return "system", self._password
 
     @property
     def pid(self) -> int | None:

@@ -72,6 +72,7 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
         },
         "alarms": len(city.watch.book.open) if caller.everywhere else None,
         "edges": edges_of(city),
+        "refusals": city.doorkeeper.refusals.told() if watches(caller) else None,
         "sources": {name: one.state() for name, one in sources_of(city).items()} if watches(caller) else {},
         "roles": sorted(city.roles),
         "work": work_of(city),
