@@ -146,7 +146,7 @@ class City:
         stack.push_async_callback(asyncio.to_thread, self.compute.close)
         self.log = await Log.open(settings, folder, token(folder))
         stack.push_async_callback(self.log.close)
-        self.devices = await Devices.beside(self.log, settings, token(folder))
+        self.devices = await Devices.beside(self.log, settings, folder, token(folder))
         if self.devices is not None:
             stack.push_async_callback(self.devices.close)
         me = f"{socket.gethostname()}-{place.name}-{secrets.token_hex(3)}".replace(".", "_")

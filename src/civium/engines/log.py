@@ -9,6 +9,7 @@ own child, or an existing cluster that other processes of the city use too.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -26,7 +27,7 @@ from civium.engines.leases import AllOurs, Leases, SharedLeases
 from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
 from civium.engines.mqtt_logins import Judge, Logins
 from civium.engines.nats_server import NatsServer
-from civium.engines.settings import ALWAYS, Settings, address, trusting
+from civium.engines.settings import ALWAYS, Settings, address, mqtt_tls, trusting
 from civium.engines.tail import Message, Tail
 
 DEDUPLICATION_S = 600.0  # how long the log remembers an idempotency key
@@ -100,9 +101,11 @@ class Log:
                 mqtt_door = websocket = PRIVATE
             await ensure_mqtt(NatsServer(folder / rest, PRIVATE, PRIVATE))
             trusts, place = trusting(settings), folder / rest
-            server = NatsServer(place, mqtt_door, websocket, operator=operator, logins=Logins(), anonymous=trusts)
+            tls = mqtt_tls(settings, folder) if settings.doors.mqtt_sync == ALWAYS else None
+            options: dict[str, Any] = {"operator": operator, "logins": Logins(), "anonymous": trusts, "tls": tls}
+            server = NatsServer(place, mqtt_door, websocket, **options)
             await server.start()
-            urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener(*server.mqtt, *server.login)
+            urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener.of(server)
         else:
             urls, (user, password) = cluster(rest)
             mqtt = Listener(*listener, user, password)

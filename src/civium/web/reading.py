@@ -111,9 +111,10 @@ async def get(request: Request) -> Response:
 
 def _brokers(request: Request, city: City) -> list[str]:
     """Where devices and subscribers connect by MQTT."""
-    doors = [("mqtt", city.public.mqtt.host, city.public.mqtt.port, "")]
-    if city.public.server is not None:
-        doors.append(("ws", *city.public.server.websocket, "/mqtt"))
+    mqtt, server = city.public.mqtt, city.public.server
+    doors = [("mqtts" if mqtt.tls else "mqtt", mqtt.host, mqtt.port, "")]
+    if server is not None:
+        doors.append(("wss" if server.tls else "ws", *server.websocket, "/mqtt"))
     here = request.url.hostname or "127.0.0.1"
     return [f"{scheme}://{here if host in _ANY else host}:{port}{path}" for scheme, host, port, path in doors]
 
