@@ -99,8 +99,8 @@ def run_backtest(client: CityClient, practice: str, start: str | None, end: str 
     if first >= last:
         raise InputRefused("the backtest would end before it begins; look at --from and --to")
     if lines:
-        told = backtest(client, practice, first, last, lambda share: print(json.dumps({"share": share}), flush=True))  # noqa: T201
-        print(json.dumps({"share": 1.0, "result": asdict(told)}), flush=True)  # noqa: T201
+        told = backtest(client, practice, first, last, lambda share: print(json.dumps({"share": share}), flush=True))  # noqa: T201 (--json)
+        print(json.dumps({"share": 1.0, "result": asdict(told)}), flush=True)  # noqa: T201 (--json)
         return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"backtest of {practice}", total=1.0)

@@ -120,6 +120,7 @@ def test_where_only_daily_figures_are_left_of_a_day_in_which_a_calibration_begin
         lake.add(*((1, n * QUARTER_HOUR, float(n)) for n in range(96)))
         lake.close_days(6 * DAY)
         lake.keep(7 * DAY)
+        lake.keep(8 * DAY)  # one step of a day at a time
         lake.store.calibrate(calibrations((1, DAY // 2, 2.0, 0.0)))
         with pytest.raises(InputRefused, match="in which a calibration begins"):
             lake.store.aggregate(BY_STREAM, 0, DAY, DAY)

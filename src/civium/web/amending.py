@@ -25,6 +25,8 @@ from civium.web.doors import answer, body_of, caller_of, change, city_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
 
+_MOST_NAMED = 20  # Observations of a Datastream, and Datastreams, on one line of the audit
+
 
 def mount(app: FastAPI) -> None:
     """Add the routes."""
@@ -104,7 +106,30 @@ async def _correct(request: Request, amended: Amendment) -> None:
     city = city_of(request)
     permit_corrections(caller_of(request), city.rights, amended.corrections)
     await check_days(city, amended.corrections)
-    await city.intake.correct(amended.corrections)
+    await correct(request, amended.corrections)
+
+
+async def correct(request: Request, corrections: pa.Table) -> None:
+    """Store corrections that the caller may make; the audit says first who makes them, and of which Observations.
+
+    What they displace is kept in the history, and not told on the audit: it must be possible to erase it.
+    """
+    city = city_of(request)
+    why = f"{request.method} of {corrections.num_rows} Observations: {_named(corrections)}"
+    await city.changes.make(lambda _: Edits(), who=caller_of(request).signed(), why=why, bare=True)
+    await city.intake.correct(corrections)
+
+
+def _named(corrections: pa.Table) -> str:
+    ids, streams = (column(corrections, name).astype("int64") for name in ("corrects", "was_stream"))
+    gone = column(corrections, "gone").astype(bool)
+    told = []
+    for what, some in (("changed", ~gone), ("taken away", gone)):
+        for stream in sorted(set(streams[some].tolist()))[:_MOST_NAMED]:
+            mine = ids[some & (streams == stream)].tolist()
+            more = f" and {len(mine) - _MOST_NAMED} more" if len(mine) > _MOST_NAMED else ""
+            told.append(f"{what} of Datastream {stream}: {', '.join(map(str, mine[:_MOST_NAMED]))}{more}")
+    return "; ".join(told)
 
 
 async def check_days(city: City, corrections: pa.Table) -> None:

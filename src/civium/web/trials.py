@@ -79,7 +79,8 @@ class Trials:
         )  # fmt: skip
         try:
             async with asyncio.timeout(_LONGEST_S):
-                assert process.stdout is not None and process.stderr is not None  # noqa: PT018
+                assert process.stdout is not None
+                assert process.stderr is not None
                 async for line in process.stdout:
                     said = json.loads(line)
                     trial.share = said.get("share", trial.share)
