@@ -77,7 +77,7 @@ def test_who_corrects_a_reading_stands_on_the_audit_whichever_way_it_goes(city: 
         whys = [one["why"] for one in city.client.get("/api/audit", limit=4) if one["who"] == "the bench"]
         assert f"DELETE of 1 Observations: taken away of Datastream {stream}: {third}" in whys
         assert http.patch("/v1.1/Observations(1)", json={"result": 1}).status_code == 404
-    assert "42000" not in str(city.client.get("/api/audit", limit=20)), "what may have to be erased is not told there"
+    assert "42000" not in str(city.client.get("/api/audit", limit=20)), "what may be personal is not told there"
 
 
 def test_the_audit_knows_of_tokens_and_tells_no_digest(city: CityProcess) -> None:

@@ -112,7 +112,7 @@ async def _correct(request: Request, amended: Amendment) -> None:
 async def correct(request: Request, corrections: pa.Table) -> None:
     """Store corrections that the caller may make; the audit says first who makes them, and of which Observations.
 
-    What they displace is kept in the history, and not told on the audit: it must be possible to erase it.
+    What they displace is kept in the history, and not told on the audit: it may be personal.
     """
     city = city_of(request)
     why = f"{request.method} of {corrections.num_rows} Observations: {_named(corrections)}"
