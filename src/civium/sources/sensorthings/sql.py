@@ -17,7 +17,6 @@ from sqlalchemy import (
     Double,
     FromClause,
     MetaData,
-    Select,
     String,
     Table,
     Text,
@@ -40,7 +39,7 @@ from civium.engines.catalog.dialects import among_ids, json_ways
 from civium.sources.sensorthings.functions import Database, Sql, Value
 from civium.sources.sensorthings.geometry import present
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.lake import FEW, Units, among, calculable, json_value, lake_text, utc
+from civium.sources.sensorthings.lake import FEW, Units, among, calculable, json_value, lake_text, looked_up, utc
 from civium.sources.sensorthings.model import (
     OBSERVATIONS,
     PARTS,
@@ -56,7 +55,6 @@ from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tree import Path, path_text
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
-_ARROW = {"number": pa.float64(), "string": pa.string(), "bool": pa.bool_(), "instant": pa.timestamp("us")}
 
 
 class Scope(ABC):
@@ -343,7 +341,9 @@ class ObservationScope(Scope):
         if link.own == "stream" and self.streams is not None:
             statement = statement.where(among_ids(scope.row.c.id, self.streams.tolist()))
         name = f"linked_{len(self.tables)}"
-        self.tables[name] = self._fetch(statement, list(lanes))
+        with calculable():
+            rows = self.ground.connection.execute(statement).all()
+        self.tables[name] = looked_up(rows, list(lanes))
         columns: list[Any] = [Column(lane, _LANES["instant" if lane == "end" else lane]) for lane in lanes]
         there = Table(name, MetaData(), Column("id", BigInteger), *columns)
 
@@ -354,22 +354,6 @@ class ObservationScope(Scope):
             ways = {lane: of(lane) for lane in lanes}
             return Value("any", func.coalesce(*(cast(way, String) for way in ways.values())), ways=ways)
         return Value(inner.kind, of(inner.kind), end=of("end") if "end" in lanes else None)
-
-    def _fetch(self, statement: Select[Any], lanes: list[str]) -> pa.Table:
-        with calculable():
-            rows = self.ground.connection.execute(statement).all()
-        columns = {"id": pa.array([row[0] for row in rows], pa.int64())}
-        for place, lane in enumerate(lanes, 1):
-            kind = _ARROW["instant" if lane == "end" else lane]
-            values = [row[place] for row in rows]
-            if lane == "bool":
-                values = [None if value is None else bool(value) for value in values]
-            columns[lane] = (
-                pa.array(values, pa.int64()).cast(kind)
-                if "instant" in lane or lane == "end"
-                else pa.array(values, kind)
-            )
-        return pa.table(columns)
 
     def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
         c = self.row.c
