@@ -22,21 +22,21 @@ from civium.acts.task import Sender
 from civium.acts.webhook import WebhookSender
 from civium.cases import Cases
 from civium.city_clock import CityClock
-from civium.city_folder import ROLES, settle, token
+from civium.city_folder import ROLES, catalog_url, settle, token
 from civium.core import MICROSECONDS, CiviumError, InputRefused, WallClock, to_datetime
 from civium.core.tasks import end, running
 from civium.cut import Cuts
-from civium.engines.abilities import check
+from civium.doorkeeper import Doorkeeper
 from civium.engines.blobs import Blobs
 from civium.engines.calibration import calibrations
 from civium.engines.catalog import Catalog, Change, orders
 from civium.engines.catalog.tables import DATASTREAMS, ORDERS
-from civium.engines.compute import Compute, ProcessCompute
+from civium.engines.compute import Compute
+from civium.engines.computes import open_compute
 from civium.engines.devices import Devices
 from civium.engines.leases import Leases, during
 from civium.engines.log import Log, LogConflict, LogUnavailable
 from civium.engines.passing import TROUBLE
-from civium.engines.ray_compute import RayCompute
 from civium.engines.rights import Rights
 from civium.engines.settings import ALWAYS, Settings, load, trusting
 from civium.engines.store import Store
@@ -138,14 +138,14 @@ class City:
         self.store = await asyncio.to_thread(Store.open, settings, place)
         stack.callback(self.store.close)
         self.keeper = Keeper(self.store, settings.store)
-        self.catalog = await asyncio.to_thread(Catalog.open, _catalog_url(settings, place))
+        self.catalog = await asyncio.to_thread(Catalog.open, catalog_url(settings, place))
         stack.callback(self.catalog.close)
         self.blobs = Blobs.open(settings, folder, self.wall)
-        self.compute = await asyncio.to_thread(_open_compute, settings)
+        self.compute = await asyncio.to_thread(open_compute, settings, prepare)
         stack.push_async_callback(asyncio.to_thread, self.compute.close)
         self.log = await Log.open(settings, folder, token(folder))
         stack.push_async_callback(self.log.close)
-        self.devices = await Devices.beside(self.log, settings, token(folder))
+        self.devices = await Devices.beside(self.log, settings, folder, token(folder))
         if self.devices is not None:
             stack.push_async_callback(self.devices.close)
         me = f"{socket.gethostname()}-{place.name}-{secrets.token_hex(3)}".replace(".", "_")
@@ -156,8 +156,9 @@ class City:
         self.rights = Rights(self.catalog, self.wall, token(folder), trusting=trusting(settings))
         self.changes.watch(self.rights.take)
         self.tokens = Tokens(self)
-        for server in filter(None, (self.log, self.devices)):
-            await server.answer_logins(self.rights.admit)
+        self.doorkeeper = Doorkeeper(self)
+        await self.doorkeeper.start()
+        stack.push_async_callback(self.doorkeeper.stop)
         self.store.hide(self.catalog.streams.gone())
         self.store.calibrate(await asyncio.to_thread(calibrations, self.catalog))
         self.changes.watch(self._was_changed)
@@ -395,13 +396,3 @@ class City:
         except Exception as error:
             self.troubles[name] = f"{type(error).__name__}: {error}"
         return None
-
-
-def _open_compute(settings: Settings) -> Compute:
-    scheme, rest = check("compute", settings.engines.compute)
-    return RayCompute(rest) if scheme == "ray" else ProcessCompute(int(rest or 2), prepare)
-
-
-def _catalog_url(settings: Settings, place: Path) -> str:
-    url = settings.engines.catalog
-    return url.replace("sqlite:", f"sqlite:///{place}/", 1) if url.startswith("sqlite:") else url

@@ -1,4 +1,4 @@
-"""The folder of a city: who may run in it, and the operator's token."""
+"""The folder of a city: who may run in it, the operator's token, and where its catalogue lies."""
 
 import fcntl
 import os
@@ -55,3 +55,9 @@ def token(folder: Path) -> str:
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(32))
     return path.read_text().strip()
+
+
+def catalog_url(settings: Settings, place: Path) -> str:
+    """The URL of the catalogue; a file lies where this process keeps what is its own."""
+    url = settings.engines.catalog
+    return url.replace("sqlite:", f"sqlite:///{place}/", 1) if url.startswith("sqlite:") else url

@@ -11,7 +11,7 @@ from nats.js.errors import APIError
 from civium.engines.log import ignore
 from civium.engines.mailbox import MQTT_STREAM, PRIVATE, ensure_mqtt
 from civium.engines.nats_server import Leaf, NatsServer
-from civium.engines.settings import Settings, SettingsWrong, address, load, trusting
+from civium.engines.settings import Settings, SettingsWrong, address, load, mqtt_tls, trusting
 
 _LOOK_S = 10.0
 _MANY = 1000  # messages that wait, before it is worth a word
@@ -34,8 +34,9 @@ async def _run(settings: Settings, place: Path, say: Callable[[str], None]) -> N
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     leaf = Leaf(settings.edge.name, settings.edge.centre)
     await ensure_mqtt(NatsServer(place, PRIVATE, PRIVATE, leaf=Leaf(leaf.name, ())))
+    tls = mqtt_tls(settings, place.parent)
     doors = [address(settings.doors.mqtt), address(settings.doors.websocket)]
-    server = NatsServer(place, doors[0], doors[1], leaf=leaf, anonymous=trusting(settings))
+    server = NatsServer(place, doors[0], doors[1], leaf=leaf, anonymous=trusting(settings), tls=tls)
     await server.start()
     client = await nats.connect(server.url, max_reconnect_attempts=-1, error_cb=ignore)
     say(f"{leaf.name}: devices connect by MQTT to {server.mqtt[0]}:{server.mqtt[1]} (Ctrl-C stops it)")

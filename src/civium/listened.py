@@ -1,14 +1,17 @@
 """MQTT at a city: the doors through which devices are heard, and what subscribers are told from."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from civium.core.rights import PUBLIC
 from civium.engines.log import Log
+from civium.seeing import foreign_features
 from civium.sources.mqtt import MqttDoor
 from civium.sources.mqtt_doors import MqttDoors
 from civium.sources.mqtt_unconfirmed import Unconfirmed
 from civium.sources.sensorthings.announce import Announcer
 from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.sight import Sight
 from civium.twin.census import LiveMoment
 
 if TYPE_CHECKING:
@@ -17,15 +20,19 @@ if TYPE_CHECKING:
 
 def mqtt_door(city: "City", name: str, server: Log) -> MqttDoor:
     """The door for what devices publish at one server; ``name`` is what the log knows it by."""
-    arguments = (city.log, city.intake, city.catalog, city.clock, city.settings.doors.future_s, city.creator)
-    return MqttDoor(name, server, *arguments, by_arrival=city.clock.source == "wall")
+    arguments = (city.log, city.intake, city.catalog, city.clock, city.settings.doors.future_s)
+    more = (city.creator, partial(foreign_features, city))
+    return MqttDoor(name, server, *arguments, *more, by_arrival=city.clock.source == "wall")
 
 
 def mqtt_doors(city: "City") -> MqttDoors:
     """The doors for the log's own server, that of the devices, and what is published with QoS 0."""
     servers = {"mqtt": city.log, "devices": city.devices}
     doors = [mqtt_door(city, name, server) for name, server in servers.items() if server]
-    return MqttDoors(doors, Unconfirmed(city.public, city.log, city.intake, city.creator, city.clock))
+    unconfirmed = Unconfirmed(
+        city.public, city.log, city.intake, city.creator, city.clock, partial(foreign_features, city)
+    )
+    return MqttDoors(doors, unconfirmed)
 
 
 def announcer(city: "City") -> Announcer:
@@ -33,7 +40,8 @@ def announcer(city: "City") -> Announcer:
 
     def library() -> Library:
         moment = LiveMoment(city.follower.live, city.follower.census)
-        return Library(city.catalog, city.store, f"{city.url}/v1.1", city.clock.now(), moment)
+        sight = Sight.of(PUBLIC, city.rights)
+        return Library(city.catalog, city.store, f"{city.url}/v1.1", city.clock.now(), moment, sight=sight)
 
     async def fold() -> None:
         await city.stored.reach(await city.log.cut())

@@ -116,10 +116,10 @@ def run_backtest(
     if lines:
 
         def say(share: float) -> None:
-            print(json.dumps({"share": share}), flush=True)  # noqa: T201
+            print(json.dumps({"share": share}), flush=True)  # noqa: T201 (--json)
 
         results = [asdict(one) for one in backtest(client, practice, first, last, say, variants)]
-        print(json.dumps({"share": 1.0, "results": results}), flush=True)  # noqa: T201
+        print(json.dumps({"share": 1.0, "results": results}), flush=True)  # noqa: T201 (--json)
         return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"backtest of {practice}", total=1.0)

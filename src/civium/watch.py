@@ -27,6 +27,7 @@ from civium.core.tasks import end
 from civium.engines.calibration import QUARTER_HOUR_US
 from civium.engines.catalog import COUNT, NUMBER, Catalog, orders
 from civium.engines.catalog.tables import ACTUATORS, ORDERS
+from civium.engines.rights import Reach
 from civium.ledger.projection import INCIDENTS
 from civium.sources.changes import Rows
 from civium.sources.units import to_si
@@ -120,10 +121,11 @@ class Watch:
         known = self._city.catalog.last(ACTUATORS.name, actuators)
         return self.maintenance.closed({key: int(row["thing"]) for key, row in known.items()}, now)
 
-    async def set_rule(self, key: str, body: Mapping[str, Any], who: str, why: str) -> Rule:
-        """Give a rule, or change it; levels in ``unit`` become SI. Raises InputRefused."""
+    async def set_rule(self, key: str, body: Mapping[str, Any], who: str, why: str, reach: Reach) -> Rule:
+        """Give a rule, or change it; levels in ``unit`` become SI. ``reach``: what its maker may read. Raises
+        InputRefused."""
         rule = read_rule(_in_si(body))
-        self._check_streams(rule)
+        self._check_streams(rule, reach)
         if (
             rule.on_call
             and rule.on_call != "default"
@@ -133,10 +135,13 @@ class Watch:
         await self._order(orders.RULE, key, msgspec.to_builtins(rule), who, why)
         return rule
 
-    def _check_streams(self, rule: Rule) -> None:
-        watch, catalog = rule.watch, self._city.catalog
-        if watch.datastream and not catalog.streams.known(np.array([watch.datastream]))[0]:
+    def _check_streams(self, rule: Rule, reach: Reach) -> None:
+        watch = rule.watch
+        if watch.datastream and not reach.holds(watch.datastream):
             raise InputRefused(f"there is no Datastream {watch.datastream}")
+        if rule.when.practice is None and not reach.whole and not reach.among(self.desk.watched(rule)).all():
+            why = "it would watch streams that you may not read: name a kind or a property, or ask an administrator"
+            raise InputRefused(why, status=403)
         if watch.practice not in ("", "*", *self._city.turns.practices.found):
             raise InputRefused(f"no practice '{watch.practice}' is installed")
 

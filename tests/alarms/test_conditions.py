@@ -6,6 +6,7 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from civium.alarms.conditions import Arrivals, Ids, Latest, Lookout
 from civium.alarms.rules import read_rule
@@ -43,7 +44,10 @@ class Street:
     def look(self, second: float, *, whole: bool = False) -> tuple[list[int], list[int]]:
         """Streams that begin and cease; the lookout is told so."""
         arrived = self.arrivals.take(lambda streams: self.latest(streams).time)
-        quiet = lambda streams: np.isin(streams, list(self.hushed))  # noqa: E731
+
+        def quiet(streams: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return np.isin(streams, list(self.hushed))
+
         begins, ceases = self.lookout.look(self.latest, None if whole else arrived, quiet, START + int(second * S))
         self.lookout.belong(self.lookout.streams[begins], 1)
         self.lookout.belong(self.lookout.streams[ceases], 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from civium.city_folder import token
-from civium.configuration import carry_out, differences, export
+from civium.configuration import differences, export
 from civium.core import InputRefused
 from tests.city.conftest import CityProcess, city
 from tests.city.test_spine import register
@@ -28,7 +28,8 @@ def test_what_is_exported_is_applied_to_what_it_was_with_a_diff_first(city: City
     calibration = {"stream": "lamp/0/air_temperature", "gain": 1.1, "offset": 0.5, "from": "2026-06-01T08:00:00Z"}
     city.client.post("/api/calibrations", **calibration)
     folder = tmp_path / "config"
-    export(city.client, city.folder, folder)
+    written = city.run("config", "export", str(folder))
+    assert written.returncode == 0, written.stderr
     first = {path.name: path.read_text() for path in sorted(folder.iterdir())}
     assert set(first) == {f"{name}.json" for name in ("alarm_rules", "calibrations", "on_call", "practices", "sources")}
     assert all(token(city.folder) not in text for text in first.values())
@@ -45,10 +46,17 @@ def test_what_is_exported_is_applied_to_what_it_was_with_a_diff_first(city: City
         assert words in shown.stdout
     rules = city.client.get("/api/alarms/rules")["rules"]
     assert [rule["id"] for rule in rules] == ["cold", "hot"]  # nothing was changed yet
-    carry_out(city.client, differences(city.client, city.folder, folder), "Ada", "review")
+    applied = city.run("config", "apply", str(folder), "--yes", "--who", "Ada", "--why", "review")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert "alarm_rules cold:" in applied.stdout, "what it does is told"
+    assert city.run("config", "apply", str(folder)).returncode == 0, "nothing is left to change"
+    assert [one["who"] for one in city.client.get("/api/audit", limit=3)] == ["local for Ada"] * 3
     again = tmp_path / "again"
     export(city.client, city.folder, again)
     assert {path.name: path.read_text() for path in sorted(again.iterdir())} == first
     (folder / "on_call.json").write_text("[]")
+    refused = city.run("config", "apply", str(folder), "--yes")
+    assert refused.returncode == 1
+    assert "on_call.json cannot be read" in refused.stdout + refused.stderr
     with pytest.raises(InputRefused, match=r"on_call\.json cannot be read"):
         differences(city.client, city.folder, folder)

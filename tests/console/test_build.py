@@ -19,8 +19,8 @@ ADDRESS = re.compile(r"\b(?:https?|wss?)://[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECAS
 def _needed(manifest: dict[str, dict[str, object]], name: str) -> set[str]:
     """The files that a chunk loads before it runs."""
     chunk = manifest[name]
-    files = {str(chunk["file"]), *map(str, chunk.get("css", ()))}  # type: ignore[call-overload]
-    return files.union(*(_needed(manifest, other) for other in chunk.get("imports", ())))  # type: ignore[attr-defined]
+    files = {str(chunk["file"]), *map(str, chunk.get("css", ()))}  # type: ignore[call-overload] # of JSON that Vite wrote
+    return files.union(*(_needed(manifest, other) for other in chunk.get("imports", ())))  # type: ignore[attr-defined] # the same
 
 
 @pytest.fixture

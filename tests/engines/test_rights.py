@@ -65,9 +65,12 @@ def test_a_login_by_mqtt_publishes_what_the_scope_holds(tmp_path: Path) -> None:
     rights = Rights(catalog, FixedClock(0), "local", trusting=True)
     two = rights.admit("two")
     assert isinstance(two, Admitted)
-    assert two.publish == ("civium-in.Datastreams(3).Observations", "civium-in.Datastreams(5).Observations")
+    kinds = ("Datastreams", "MultiDatastreams")
+    assert two.publish == tuple(f"civium-in.{kind}({stream}).Observations" for stream in (3, 5) for kind in kinds)
     assert "6000" in str(rights.admit("many"))
-    for everything, publish in (("any", ANY_OBSERVATION), ("desk", EVERYTHING), ("local", EVERYTHING)):
+    for everything, publish in (
+        ("any", ANY_OBSERVATION), ("desk", ()), (None, ()), ("local", EVERYTHING),
+    ):  # fmt: skip
         told = rights.admit(everything)
         assert isinstance(told, Admitted)
         assert told.publish == publish

@@ -45,6 +45,41 @@ def test_a_change_names_its_maker_and_both_sides_of_it(city: CityProcess) -> Non
         assert (row["before"]["mandate"], row["after"]["mandate"]) == ("approve", "advise")
 
 
+def test_who_corrects_a_reading_stands_on_the_audit_whichever_way_it_goes(city: CityProcess) -> None:
+    line = {"key": "g", "kind": "g", "name": "g", "streams": [{"key": "g/p", "property": "p", "unit": "1"}]}
+    stream = city.client.post("/api/register", **line)["streams"]["g/p"]
+    path = f"/v1.1/Datastreams({stream})/Observations"
+    with bearer(city, "the bench", "operator") as http:
+        for n in range(4):
+            assert http.post(path, json={"result": 41000 + n}).status_code == 201
+        first, second, third, fourth = (one["@iot.id"] for one in http.get(f"{path}?$orderby=id").json()["value"])
+        feature = {"name": "f", "description": "", "encodingType": "application/geo+json",
+                   "feature": {"type": "Point", "coordinates": [1, 1]}}  # fmt: skip
+        place = http.post("/v1.1/FeaturesOfInterest", json=feature).json()["@iot.id"]
+
+        def told() -> tuple[str, str]:
+            one = last(city)
+            return one["who"], one["why"]
+
+        http.patch(f"/v1.1/Observations({first})", json={"result": 42000}).raise_for_status()
+        assert told() == ("the bench", f"PATCH of 1 Observations: changed of Datastream {stream}: {first}")
+        http.put(f"/v1.1/Observations({second})", json={"result": 42001}).raise_for_status()
+        assert told() == ("the bench", f"PUT of 1 Observations: changed of Datastream {stream}: {second}")
+        http.delete(f"/v1.1/Observations({second})").raise_for_status()
+        assert told() == ("the bench", f"DELETE of 1 Observations: taken away of Datastream {stream}: {second}")
+        body = {"FeatureOfInterest": {"@iot.id": place}}
+        http.patch(f"/v1.1/Observations({third})", json=body).raise_for_status()
+        step = {"id": "1", "atomicityGroup": "g", "method": "DELETE", "url": f"Observations({fourth})"}
+        made = http.post("/v1.1/$batch", json={"requests": [step]}).json()["responses"]
+        assert made[0]["status"] == 200
+        assert told() == ("the bench", f"POST of 1 Observations: taken away of Datastream {stream}: {fourth}")
+        http.delete(f"/v1.1/FeaturesOfInterest({place})").raise_for_status()
+        whys = [one["why"] for one in city.client.get("/api/audit", limit=4) if one["who"] == "the bench"]
+        assert f"DELETE of 1 Observations: taken away of Datastream {stream}: {third}" in whys
+        assert http.patch("/v1.1/Observations(1)", json={"result": 1}).status_code == 404
+    assert "42000" not in str(city.client.get("/api/audit", limit=20)), "what may be personal is not told there"
+
+
 def test_the_audit_knows_of_tokens_and_tells_no_digest(city: CityProcess) -> None:
     made = city.client.post("/api/tokens", name="short lived", role="operator", why="a try")
     told = last(city)

@@ -31,6 +31,7 @@ class MqttSender:
                     identifier="civium-outbox",
                     username=self._mqtt.user,
                     password=self._mqtt.password,
+                    tls_context=self._mqtt.context(),
                     timeout=5,
                 )
                 client.pending_calls_threshold = _MOST_IN_FLIGHT

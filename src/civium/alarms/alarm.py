@@ -42,6 +42,7 @@ class Alarm:
     size: int = 0
     practice: str = ""
     streams: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    ever: Ids = field(default_factory=lambda: np.empty(0, np.int64))  # and those that it was about and is no more
 
     @property
     def state(self) -> str:
@@ -79,7 +80,8 @@ def _raise(alarm: Alarm, event: Event, at: int) -> None:
 
 
 def _join(alarm: Alarm, event: Event, _: int) -> None:
-    alarm.streams = np.union1d(alarm.streams, unpack_streams(event.get("streams", ())))
+    more = unpack_streams(event.get("streams", ()))
+    alarm.streams, alarm.ever = np.union1d(alarm.streams, more), np.union1d(alarm.ever, more)
     alarm.holds = True
 
 

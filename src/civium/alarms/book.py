@@ -25,7 +25,7 @@ from civium.engines.passing import TROUBLE
 
 STREAM = "ALARM"
 _LOG = said_by("alarms")
-VERSION = 1  # of the tables; a file of another version is made anew from the log
+VERSION = 2  # of the tables; a file of another version is made anew from the log
 _MOST_CONFLICTS = 50
 _RETRY_S = 0.5
 _MOST_EVENTS, _MOST_RUNS = 500, 20_000  # of one log message
@@ -39,7 +39,7 @@ ALARMS = Table(
     Column("rule", String, nullable=False),
     Column("severity", String, nullable=False),
     Column("state", String, nullable=False),  # JSON of an Alarm, without its streams
-    Column("streams", LargeBinary, nullable=False),
+    Column("streams", LargeBinary, nullable=False),  # those of now, and all that there ever were
     Index("alarms_open", "open", "id"),
 )
 HISTORY = Table(
@@ -243,7 +243,7 @@ def _brief(event: Event, at: int) -> Event:
 
 
 def _row(alarm: Alarm) -> dict[str, Any]:
-    facts = {name: value for name, value in vars(alarm).items() if name != "streams"}
+    facts = {name: value for name, value in vars(alarm).items() if name not in ("streams", "ever")}
     return {
         "id": alarm.id,
         "open": int(not alarm.cleared),
@@ -251,16 +251,18 @@ def _row(alarm: Alarm) -> dict[str, Any]:
         "rule": alarm.rule,
         "severity": alarm.severity,
         "state": msgspec.json.encode(facts).decode(),
-        "streams": msgspec.msgpack.encode(pack_streams(alarm.streams)),
+        "streams": msgspec.msgpack.encode([pack_streams(alarm.streams), pack_streams(alarm.ever)]),
     }
 
 
 def _alarm(row: Any) -> Alarm:
     facts = msgspec.json.decode(row.state)
     facts["told"] = {step: (at, ok) for step, (at, ok) in facts["told"].items()}
-    parts = msgspec.msgpack.decode(row.streams)
-    streams = np.concatenate([np.empty(0, np.int64), *(unpack_streams(runs) for runs in parts)])
-    return Alarm(**facts, streams=streams)
+    streams, ever = (
+        np.concatenate([np.empty(0, np.int64), *(unpack_streams(runs) for runs in parts)])
+        for parts in msgspec.msgpack.decode(row.streams)
+    )
+    return Alarm(**facts, streams=streams, ever=ever)
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -151,9 +151,7 @@ class Desk:
         lookouts = {}
         for key, rule in rules.items():
             if rule.when.practice is None:
-                lookouts[key] = Lookout(
-                    rule, self._streams(rule), max(found[key].at, now if self._whole_at == 0 else 0)
-                )
+                lookouts[key] = Lookout(rule, self.watched(rule), max(found[key].at, now if self._whole_at == 0 else 0))
                 if self._seqs.get(key) == seqs[key] and key in self._lookouts:
                     lookouts[key].take_over(self._lookouts[key])
                 for alarm in self.book.open.values():
@@ -164,7 +162,7 @@ class Desk:
         self._listening = any(rule.when.above is not None or rule.when.below is not None for rule in rules.values())
         self._whole_at = 0
 
-    def _streams(self, rule: Rule) -> Ids:
+    def watched(self, rule: Rule) -> Ids:
         """The streams that a rule watches, ascending."""
         watch, index, at = rule.watch, self._catalog.streams, self._catalog.applied()
         if watch.datastream:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from civium.check.examine import Subject
-from civium.core import Params, Practice
+from civium.core import Access, Params, Practice
 from civium.core.properties import PROPERTIES
 from civium.twin.model.layers import LAYERS
 
@@ -210,6 +210,10 @@ def _register(subject: Subject) -> Broken:
         words = " ".join(map(str, text)) if isinstance(text, list) else text
         if not isinstance(words, str) or not words.strip():
             yield f"'{key}' is missing"
+    if register.get("estimates_access", "open") not in tuple(Access):
+        yield f"estimates_access is '{register['estimates_access']}'; it is {', '.join(Access)}, or left out"
+    if not isinstance(register.get("estimates_personal", False), bool):
+        yield "estimates_personal is true or false, or left out"
     yield from (f"notice '{k}' has no text" for k, v in table(register, "notices").items() if not _text(v))
 
 

@@ -11,6 +11,7 @@ from civium.ledger.replay import check_chain
 
 _MANY_FILES = 500  # a point read costs 16 ms at 200 files and 152 ms at 2,500
 _MANY_BEHIND = 100  # log messages
+_MANY_REFUSALS = 50  # of tokens and requests, in an hour
 _SILENT_S = 10.0
 _SHOWN_LETTERS = 3
 _STALE_TURNS = 10  # a practice that has not decided for so many of its turns
@@ -27,6 +28,7 @@ def findings(client: CityClient, *, running: bool) -> Iterator[Finding]:
     yield from _letters(client, told["letters"])
     yield _record(client)
     yield _blobs(told["blobs"])
+    yield _refusals(status["refusals"])
     for name, trouble in status["troubles"].items():
         yield Finding(name, State.BAD, trouble, "it goes on trying; if this stays, stop the city and start it again")
     for name, source in status["sources"].items():
@@ -117,6 +119,13 @@ def _blobs(blobs: dict[str, Any]) -> Finding:
             "states", State.BAD, said, "these decisions cannot be replayed; restore a backup beside, and compare"
         )
     return judged("states", f"{blobs['wanted']:,} of the last decisions, all there")
+
+
+def _refusals(told: dict[str, Any]) -> Finding:
+    many = told["last_hour"] > _MANY_REFUSALS
+    do = "somebody tries tokens, or a device has an old one: civium audit says from where" if many else ""
+    said = f"{told['last_hour']:,} in the last hour" + (f", {told['most']}" if told["most"] else "")
+    return judged("refused callers", said, look=do)
 
 
 def _source(name: str, source: dict[str, Any]) -> Finding:

@@ -115,6 +115,7 @@ def aggregate(
     c.execute("BEGIN")  # one state of the lake for all that follows
     try:
         c.register("wanted", wanted)
+        last = "NULL::DOUBLE" if whole else "arg_max(last, last_at)"
         mine = np.isin(known.stream, wanted.column("stream").to_numpy())
         if mine.any():
             whole = None  # what was summed up over streams cannot be mapped
@@ -126,7 +127,6 @@ def aggregate(
             rows, figures = CALIBRATED.format(rows=rows), _CALIBRATED_SQL
         late_rows = [(source, new if more else []) for source, more in sources]
         parts = [part for source, some in late_rows for part in _parts(source, start, step, whole, some, rows, figures)]
-        last = "NULL::DOUBLE" if whole else "arg_max(last, last_at)"
         text = _SUM_SQL.format(start=start, step=step, last=last, parts=" UNION ALL ".join(parts))
         figures = c.execute(text).to_arrow_table()
         c.unregister("wanted")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 from sqlalchemy import Connection, text
@@ -51,9 +52,9 @@ def in_catalogue(connection: Connection, deadline: float) -> Iterator[None]:
         yield
         return
     sqlite = connection.dialect.name == "sqlite"
-    raw = connection.connection.dbapi_connection
+    raw: Any = connection.connection.dbapi_connection  # SQLAlchemy types it as any database's
     if sqlite:
-        raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)  # type: ignore[union-attr]
+        raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
     else:
         left = max(1, int((deadline - time.monotonic()) * 1e3))
         connection.execute(text(f"SET LOCAL statement_timeout = {left:d}"))
@@ -65,4 +66,4 @@ def in_catalogue(connection: Connection, deadline: float) -> Iterator[None]:
         raise
     finally:
         if sqlite:
-            raw.set_progress_handler(None, 0)  # type: ignore[union-attr]
+            raw.set_progress_handler(None, 0)

@@ -6,6 +6,8 @@ the disk stood, and gives numbers that were taken already to new messages; here 
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import nats
 
@@ -13,7 +15,7 @@ from civium.engines.log import Log, ignore
 from civium.engines.mailbox import MQTT_STREAM, PRIVATE, Listener, prepare_mqtt
 from civium.engines.mqtt_logins import Logins
 from civium.engines.nats_server import NatsServer
-from civium.engines.settings import ALWAYS, Settings, address, trusting
+from civium.engines.settings import ALWAYS, Settings, address, mqtt_tls, trusting
 from civium.engines.tail import Message, Tail
 
 _FOLDER = "devices"
@@ -26,10 +28,10 @@ class Devices(Log):
     _recovered: int | None = None  # the stream's last sequence before any device could connect
 
     @classmethod
-    async def beside(cls, log: Log, settings: Settings, operator: str = "") -> "Devices | None":
+    async def beside(cls, log: Log, settings: Settings, folder: Path, operator: str = "") -> "Devices | None":
         """Start it beside an embedded log: when the settings want it, or when it holds what was not taken yet.
 
-        ``operator``: see ``NatsServer``.
+        ``folder`` is the city's; ``operator``: see ``NatsServer``.
         """
         if log.server is None:
             return None
@@ -40,10 +42,12 @@ class Devices(Log):
         recovered = await prepare_mqtt(NatsServer(place, PRIVATE, PRIVATE, sync))
         doors = [address(settings.doors.mqtt), address(settings.doors.websocket)] if wanted else [PRIVATE, PRIVATE]
         trusts = trusting(settings)
-        server = NatsServer(place, doors[0], doors[1], sync, operator=operator, logins=Logins(), anonymous=trusts)
+        tls = mqtt_tls(settings, folder) if wanted else None
+        options: dict[str, Any] = {"operator": operator, "logins": Logins(), "anonymous": trusts, "tls": tls}
+        server = NatsServer(place, doors[0], doors[1], sync, **options)
         await server.start()
         client = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignore)
-        devices = cls(client, Listener(*server.mqtt, *server.login), server)
+        devices = cls(client, Listener.of(server), server)
         devices._recovered = recovered
         return devices
 

@@ -9,6 +9,7 @@ own child, or an existing cluster that other processes of the city use too.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -26,7 +27,7 @@ from civium.engines.leases import AllOurs, Leases, SharedLeases
 from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
 from civium.engines.mqtt_logins import Judge, Logins
 from civium.engines.nats_server import NatsServer
-from civium.engines.settings import ALWAYS, Settings, address, trusting
+from civium.engines.settings import ALWAYS, Settings, address, mqtt_tls, trusting
 from civium.engines.tail import Message, Tail
 
 DEDUPLICATION_S = 600.0  # how long the log remembers an idempotency key
@@ -86,6 +87,7 @@ class Log:
         self._api = f"$JS.{domain}.API" if domain else "$JS.API"
         self._js: JetStreamContext = client.jetstream(timeout=_PATIENCE_S, prefix=self._api)
         self._last: dict[str, int] = {}
+        self._system: Client | None = None
 
     @classmethod
     async def open(cls, settings: Settings, folder: Path, operator: str = "") -> "Log":
@@ -99,9 +101,11 @@ class Log:
                 mqtt_door = websocket = PRIVATE
             await ensure_mqtt(NatsServer(folder / rest, PRIVATE, PRIVATE))
             trusts, place = trusting(settings), folder / rest
-            server = NatsServer(place, mqtt_door, websocket, operator=operator, logins=Logins(), anonymous=trusts)
+            tls = mqtt_tls(settings, folder) if settings.doors.mqtt_sync == ALWAYS else None
+            options: dict[str, Any] = {"operator": operator, "logins": Logins(), "anonymous": trusts, "tls": tls}
+            server = NatsServer(place, mqtt_door, websocket, **options)
             await server.start()
-            urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener(*server.mqtt, *server.login)
+            urls, mqtt = [f"nats://127.0.0.1:{server.port}"], Listener.of(server)
         else:
             urls, (user, password) = cluster(rest)
             mqtt = Listener(*listener, user, password)
@@ -138,10 +142,25 @@ class Log:
             else:
                 return log
 
-    async def answer_logins(self, judge: Judge) -> None:
-        """Say from now on who may log in by MQTT, where the server is ours."""
+    async def answer_logins(self, judge: Judge, refused: Callable[[str], None]) -> None:
+        """Say from now on who may log in by MQTT, where the server is ours; see ``Logins.answer``."""
+        if self.server is None or self.server.logins is None:
+            return
+        user, password = self.server.system
+        self._system = await nats.connect(
+            f"nats://127.0.0.1:{self.server.port}",
+            user=user,
+            password=password,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+            error_cb=ignore,
+        )
+        await self.server.logins.answer(self._client, self._system, judge, refused)
+
+    async def review_logins(self) -> None:
+        """Send away by MQTT who may no longer do what it was told."""
         if self.server is not None and self.server.logins is not None:
-            await self.server.logins.answer(self._client, judge)
+            await self.server.logins.review()
 
     async def _make_streams(self, shards: int, replicas: int) -> None:
         for name, config in streams(shards, replicas).items():
@@ -163,6 +182,8 @@ class Log:
         return True
 
     async def close(self) -> None:
+        if self._system is not None:
+            await self._system.close()
         await self._client.close()
         if self.server is not None:
             await self.server.stop()

@@ -4,7 +4,9 @@ The server makes it when the first MQTT client comes, and keeps a message only w
 client must be ours, before any device can connect.
 """
 
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import aiomqtt
@@ -33,6 +35,20 @@ class Listener:
     port: int
     user: str
     password: str
+    tls: Path | None = None  # the certificate that vouches for it, whatever name it bears
+
+    def context(self) -> ssl.SSLContext | None:
+        """How to speak to it; None: without TLS."""
+        if self.tls is None:
+            return None
+        context = ssl.create_default_context(cafile=str(self.tls))
+        context.check_hostname = False  # it is our own server, by whatever name
+        return context
+
+    @classmethod
+    def of(cls, server: NatsServer) -> "Listener":
+        """That of a server of our own."""
+        return cls(*server.mqtt, *server.login, server.tls[0] if server.tls else None)
 
 
 async def ensure_mqtt(private: NatsServer) -> None:
@@ -51,7 +67,7 @@ async def prepare_mqtt(private: NatsServer) -> int:
     """Make the devices' stream before any device can connect, on ports that nobody knows; returns its last sequence."""
     await private.start()
     client = await nats.connect(private.url)
-    await keep_mqtt(client, Listener(*private.mqtt, *private.login), 1)
+    await keep_mqtt(client, Listener.of(private), 1)
     last = (await client.jetstream(timeout=_PATIENCE_S).stream_info(MQTT_STREAM)).state.last_seq
     await client.close()
     await private.stop()
@@ -73,7 +89,12 @@ async def keep_mqtt(client: Client, mqtt: Listener, replicas: int) -> None:
     except NotFoundError:
         try:
             async with aiomqtt.Client(
-                mqtt.host, mqtt.port, identifier=f"civium-{uuid4().hex[:8]}", username=mqtt.user, password=mqtt.password
+                mqtt.host,
+                mqtt.port,
+                identifier=f"civium-{uuid4().hex[:8]}",
+                username=mqtt.user,
+                password=mqtt.password,
+                tls_context=mqtt.context(),
             ):
                 await js.add_consumer(MQTT_STREAM, durable)
         except aiomqtt.MqttError as error:

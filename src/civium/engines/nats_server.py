@@ -36,8 +36,8 @@ max_payload: {max_payload}
 max_pending: 512MB
 write_deadline: "30s"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: {sync}, max_memory_store: 64MB{domain} }}
-mqtt {{ listen: "{mqtt}", max_ack_pending: 20000, js_api_timeout: "60s" }}
-websocket {{ listen: "{websocket}", no_tls: true, handshake_timeout: "5s" }}
+mqtt {{ listen: "{mqtt}", max_ack_pending: 20000, js_api_timeout: "60s"{tls} }}
+websocket {{ listen: "{websocket}"{websocket_tls}, handshake_timeout: "5s" }}
 accounts {{
   CITY {{
     jetstream: enabled
@@ -51,7 +51,9 @@ accounts {{
       }} }}
     ]
   }}
+  SYS {{ users: [ {{ user: system, password: "{password}" }} ] }}
 }}
+system_account: SYS
 no_auth_user: device
 {logins}{leaf}"""
 # Who holds the operator's token may make any entity by MQTT.
@@ -65,12 +67,14 @@ CREATED = (
     "Observations", "Things", "Locations", "HistoricalLocations", "Datastreams", "MultiDatastreams", "Sensors",
     "ObservedProperties", "FeaturesOfInterest",
 )  # fmt: skip
-# Who is none of these is asked about: see ``mqtt_logins``.
+# Who is none of these is asked about, who shows no token too: see ``mqtt_logins``.
 _LOGINS = """authorization {{
   timeout: 5
-  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, device, operator] }}
+  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, operator, system] }}
 }}
 """
+# nats-server takes TLS 1.2 and 1.3.
+_TLS = ', tls {{ cert_file: "{certificate}", key_file: "{key}", timeout: 5 }}'
 # The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
 _LEAF = 'leafnodes {{ reconnect: "2s", remotes: [ {{ urls: [{urls}], account: CITY }} ] }}\n'
 
@@ -134,9 +138,11 @@ class NatsServer:
         *,
         logins: Logins | None = None,
         anonymous: bool = True,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.folder, self._sync, self._leaf, self._operator = folder, sync, leaf, operator
         self.logins, self._anonymous = logins, anonymous  # who is asked about tokens; whether one may publish without
+        self.tls = tls  # certificate and key of MQTT and WebSocket
         self._doors = {"mqtt": mqtt, "websocket": websocket}
         self._choose_ports()
         self.restarts = 0
@@ -153,6 +159,11 @@ class NatsServer:
     def login(self) -> tuple[str, str]:
         """User and password of the city itself."""
         return "civium", self._password
+
+    @property
+    def system(self) -> tuple[str, str]:
+        """User and password of the system account, which sends connections away."""
+        return "system", self._password
 
     @property
     def pid(self) -> int | None:
@@ -191,6 +202,8 @@ class NatsServer:
                     raise EngineUnsuitable("log", why) from error
         config = self.folder / "nats.conf"
         config.touch(mode=0o600)
+        files = dict(zip(("certificate", "key"), self.tls, strict=True)) if self.tls else {}
+        tls = _TLS.format(**files) if files else ""
         config.write_text(
             _CONFIG.format(
                 folder=self.folder.resolve(),
@@ -198,6 +211,8 @@ class NatsServer:
                 mqtt="{}:{}".format(*self.mqtt),
                 websocket="{}:{}".format(*self.websocket),
                 password=self._password,
+                tls=tls,
+                websocket_tls=tls or ", no_tls: true",
                 operator=_OPERATOR.format(token=self._operator) if self._operator else "",
                 mappings="".join(f'      "{heard}": "{taken}"\n' for heard, taken in mappings()),
                 sync=self._sync,

@@ -20,7 +20,15 @@ from civium.engines.catalog import Catalog, Change
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.streams import ACCESS
 from civium.engines.catalog.tables import DATASTREAMS, THINGS, TOKENS
-from civium.engines.mqtt_logins import ANY_OBSERVATION, EVERYTHING, OBSERVATIONS_OF, Admitted
+from civium.engines.mqtt_logins import (
+    ANY_OBSERVATION,
+    EVERYTHING,
+    LONGEST_S,
+    NOBODY,
+    OBSERVATIONS_OF,
+    OF_ANY_STREAM,
+    Admitted,
+)
 
 Mask = NDArray[np.bool_]
 LOCAL = "local"  # the caller who holds the token in the city's folder
@@ -29,6 +37,9 @@ _NOTHING, _OPEN, _INTERNAL, _ALL = range(-1, 3)  # up to which access without a 
 _MOST_MASKS = 256
 _MOST_PUBLISHED = 5_000  # subjects that one login may be told
 _AT_ONCE = 10_000  # ids in one statement
+
+
+NONE_KNOWN = "this token is not known here, was revoked or has expired"
 
 
 def digest_of(secret: bytes) -> bytes:
@@ -91,11 +102,21 @@ class Rights:
         kept = self._kept.get(digest)
         if kept is None:
             return Caller(LOCAL, Role.ADMINISTRATOR) if digest == self._local else None
-        if not self._lives(kept) or (kept.opened_by and not self._opens(kept.opened_by)):
+        if not self.lives(kept.caller):
             return None
         if kept.session and not self._is_used(kept.caller.token):
             return None
         return kept.caller
+
+    def lives(self, caller: Caller) -> bool:
+        """Whether the token or the session of a caller still counts; who has none always may go on."""
+        if not caller.token:
+            return True
+        digest = self._digests.get(caller.token)
+        if digest is None:
+            return False
+        kept = self._kept[digest]
+        return self._lives(kept) and (not kept.opened_by or self._opens(kept.opened_by))
 
     def readable(self, caller: Caller) -> Reach:
         """The streams whose Observations a caller may read, and of which it may know."""
@@ -133,23 +154,42 @@ class Rights:
         mine = 0 < thing < len(kinds.of) and kinds.of[thing] in kinds.these(scope.kinds)
         return thing in scope.things or ANY in scope.kinds or bool(mine)
 
-    def admit(self, secret: str) -> Admitted | str:
-        """What the holder of a token may publish by MQTT; a text says why it may not come in.
+    def admit(self, secret: str | None) -> Admitted | str:
+        """What the holder of a token, or who shows none, may publish by MQTT; a text says why it may not come in.
 
         The streams are those of this moment: a device that gets new ones logs in again.
         """
-        caller = self.caller(secret.encode("utf-8", "replace")) if secret else None
-        if caller is None:
-            return "this token is not known here, was revoked or has expired"
-        until = None if caller.expires is None else caller.expires / MICROSECONDS
-        if caller.everywhere:
-            return Admitted(caller.name, EVERYTHING, until)
-        if ANY in caller.scope.kinds:
-            return Admitted(caller.name, ANY_OBSERVATION, until)
-        streams = np.flatnonzero(self.writable(caller).mask)
-        if len(streams) > _MOST_PUBLISHED:
-            return f"its scope is {len(streams)} streams, more than {_MOST_PUBLISHED}: send over HTTP, or split it"
-        return Admitted(caller.name, tuple(map(OBSERVATIONS_OF.format, streams.tolist())), until)
+        caller = self.public if secret is None else self.caller(secret.encode("utf-8", "replace")) if secret else None
+        return NONE_KNOWN if caller is None else self._admitted(caller)
+
+    def _admitted(self, caller: Caller) -> Admitted | str:
+        if not self.lives(caller):
+            return NONE_KNOWN
+        nobody = caller is self.public
+        ends = None if nobody else self._wall.now() / MICROSECONDS + LONGEST_S
+        if ends is not None and caller.expires is not None:
+            ends = min(ends, caller.expires / MICROSECONDS)
+        reach = self.writable(caller)
+        streams = np.flatnonzero(reach.mask)
+        publish: tuple[str, ...] = ()
+        but: tuple[str, ...] = ()
+        if caller.role is Role.ADMINISTRATOR:
+            publish = EVERYTHING
+        elif ANY in caller.scope.kinds:
+            publish = ANY_OBSERVATION
+        elif caller.trusted or (caller.role is Role.OPERATOR and not caller.scope.names_streams):
+            publish = ANY_OBSERVATION if reach.whole else OF_ANY_STREAM
+            exists = self._catalog.streams.exists
+            closed = np.flatnonzero(exists & ~np.resize(reach.mask, len(exists)))
+            but = _subjects(closed)
+            if len(closed) > _MOST_PUBLISHED:
+                publish, but = _subjects(streams), ()
+        else:
+            publish = _subjects(streams)
+        if len(publish) > 2 * _MOST_PUBLISHED:
+            return f"these are {len(streams)} streams, more than {_MOST_PUBLISHED}: send over HTTP, or split the scope"
+        name = NOBODY if nobody else caller.name
+        return Admitted(name, publish, but, ends, lambda: self._admitted(caller))
 
     def _put(self, rows: Iterable[Row[tuple[object, ...]]]) -> None:
         for row in rows:
@@ -221,6 +261,10 @@ def readable_sql(caller: Caller, streams: FromClause) -> ColumnElement[bool]:
         of_kinds = select(things.c.id).where(things.c.kind.in_(sorted(scope.kinds))).correlate_except(things)
         some.append(c.thing.in_(of_kinds))
     return or_(false(), *some)
+
+
+def _subjects(streams: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(subject.format(stream) for stream in streams.tolist() for subject in OBSERVATIONS_OF)
 
 
 def thing_sql(caller: Caller, thing: ColumnElement[int]) -> ColumnElement[bool]:

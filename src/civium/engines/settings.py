@@ -44,6 +44,8 @@ class Doors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     websocket: str = "127.0.0.1:0"
     tls_certificate: str = ""  # file with the chain, PEM; empty: HTTP without TLS
     tls_key: str = ""  # file with its private key, PEM
+    mqtt_tls_certificate: str = ""  # the same for MQTT and MQTT over WebSocket of an embedded log
+    mqtt_tls_key: str = ""
     max_body_mb: float = 64.0
     future_s: float = 60.0  # how far in the future `made` may lie
     recent_keys: int = 4_000_000  # the latest idempotency keys that are remembered
@@ -198,11 +200,28 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
         raise SettingsWrong(f"alarms.smtp_tls is '{settings.alarms.smtp_tls}': use starttls, tls or none")
     for door in DOORS:
         address(getattr(settings.doors, door))
-    if bool(settings.doors.tls_certificate) != bool(settings.doors.tls_key):
-        raise SettingsWrong("doors.tls_certificate and doors.tls_key belong together: set both, or none")
+    for door in ("", "mqtt_"):
+        files = [getattr(settings.doors, f"{door}tls_{name}") for name in ("certificate", "key")]
+        if bool(files[0]) != bool(files[1]):
+            why = f"doors.{door}tls_certificate and doors.{door}tls_key belong together: set both, or none"
+            raise SettingsWrong(why)
+    if settings.doors.mqtt_tls_certificate and not settings.engines.log.startswith("embedded:"):
+        raise SettingsWrong("doors.mqtt_tls_certificate is for an embedded log: a cluster's servers have their own TLS")
     if settings.rights.anonymous not in ("local", "read", "write"):
         raise SettingsWrong(f"rights.anonymous is '{settings.rights.anonymous}': use 'local', 'read' or 'write'")
     return settings
+
+
+def mqtt_tls(settings: Settings, folder: Path) -> tuple[Path, Path] | None:
+    """Certificate and key of MQTT; None: it has no TLS. Raises SettingsWrong for a file that is not there."""
+    doors = settings.doors
+    if not doors.mqtt_tls_certificate:
+        return None
+    certificate, key = folder / doors.mqtt_tls_certificate, folder / doors.mqtt_tls_key
+    for name, path in (("certificate", certificate), ("key", key)):
+        if not path.is_file():
+            raise SettingsWrong(f"doors.mqtt_tls_{name}: there is no file {path}")
+    return certificate.resolve(), key.resolve()
 
 
 def trusting(settings: Settings) -> bool:

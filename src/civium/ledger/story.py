@@ -1,8 +1,7 @@
 """The story of one decision in plain words: what was seen, what was wanted, what the guard said, what happened."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import select
 
@@ -28,24 +27,33 @@ _WORDS = {
 }
 
 
-Redact = Callable[[dict[str, Any]], dict[str, Any]]
+class Reader(Protocol):
+    """Who reads a story."""
+
+    def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """An entry without what its reader may not know; ``withheld`` says so."""
+        ...
+
+    def actuator(self, thing: int | None) -> bool:
+        """Whether it may know what the actuators of a thing are called."""
+        ...
 
 
-async def story(ledger: Ledger, catalog: Catalog, decision: str, redact: Redact | None = None) -> dict[str, Any]:
+async def story(ledger: Ledger, catalog: Catalog, decision: str, reader: Reader | None = None) -> dict[str, Any]:
     """The ledger entry, the later events, ``names`` of its actuators by id, and ``words``: a list of sentences.
 
-    ``redact`` takes out of the entry what its reader may not know, and says so in ``withheld``. Raises InputRefused
-    (404) if unknown.
+    Of what its ``reader`` may not know nothing is told. Raises InputRefused (404) if unknown.
     """
     sequence = await asyncio.to_thread(ledger.projection.sequence, decision)
     if sequence is None:
         raise InputRefused(f"no decision '{decision}' is on the record", status=404)
     entry = await ledger.entry(sequence)
-    if redact is not None:
-        entry = await asyncio.to_thread(redact, entry)
+    if reader is not None:
+        entry = await asyncio.to_thread(reader.entry, entry)
     query = select(EVENTS).where(EVENTS.c.decision == decision).order_by(EVENTS.c.id)
     events = await asyncio.to_thread(ledger.projection.rows, query)
-    names = await asyncio.to_thread(_names, catalog, [c["actuator"] for c in entry["plan"]["commands"]])
+    asked = [c["actuator"] for c in entry["plan"]["commands"]]
+    names = await asyncio.to_thread(_names, catalog, asked, reader)
     words = _tell(entry, events, names)
     return {"sequence": sequence, "entry": entry, "events": events, "names": names, "words": words}
 
@@ -87,9 +95,11 @@ def _tell(entry: dict[str, Any], events: list[dict[str, Any]], names: dict[int, 
     return words
 
 
-def _names(catalog: Catalog, actuators: list[int]) -> dict[int, str]:
-    """What they are called, or were last."""
+def _names(catalog: Catalog, actuators: list[int], reader: Reader | None) -> dict[int, str]:
+    """What those that the reader may know of are called, or were last."""
     known = catalog.last(ACTUATORS.name, actuators)
+    if reader is not None:
+        known = {identity: row for identity, row in known.items() if reader.actuator(row["thing"])}
     things = catalog.last(THINGS.name, [row["thing"] for row in known.values()])
     both = {identity: (row["name"], things[row["thing"]]["name"]) for identity, row in known.items()}
     return {identity: own if own == of else f"{own} of {of}" for identity, (own, of) in both.items()}

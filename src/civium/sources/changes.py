@@ -65,17 +65,20 @@ class Changes:
     async def stop(self) -> None:
         await end(self._task)
 
-    async def make(self, build: Callable[[Catalog], Rows | Edits], *, who: str, why: str, key: str = "") -> Rows:
+    async def make(
+        self, build: Callable[[Catalog], Rows | Edits], *, who: str, why: str, key: str = "", bare: bool = False
+    ) -> Rows:
         """Make what ``build`` plans from the catalogue as it is now; returns the new rows with their ids.
 
-        Under the same ``key`` (none: empty) it is made once, as long as the log remembers it.
+        Under the same ``key`` (none: empty) it is made once, as long as the log remembers it. What changes nothing is
+        written down only if ``bare``.
         ``build`` runs alone, in a thread, and again when another process was first; what it raises passes through and
         changes nothing.
         """
         async with self._one_at_a_time:
             for _ in range(_MOST_CONFLICTS):
                 try:
-                    return await self._make(build, who, why, key)
+                    return await self._make(build, who, why, key, bare)
                 except LogConflict:  # another was first, or an earlier message was stored although its answer was lost
                     await self._log.refresh("CAT")
                     await self._catch_up()
@@ -90,10 +93,10 @@ class Changes:
             for watcher in self._watchers:
                 await watcher(sequence, change)
 
-    async def _make(self, build: Callable[[Catalog], Rows | Edits], who: str, why: str, key: str) -> Rows:
+    async def _make(self, build: Callable[[Catalog], Rows | Edits], who: str, why: str, key: str, bare: bool) -> Rows:
         planned = await asyncio.to_thread(build, self.catalog)
         edits = planned if isinstance(planned, Edits) else Edits(planned)
-        if edits:
+        if edits or bare:
             await asyncio.to_thread(_check, self.catalog, edits)
             change = Change(self._clock.now(), who, why, edits.rows, edits.updates, edits.deletes)
             data = await asyncio.to_thread(change.encode)

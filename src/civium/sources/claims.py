@@ -107,6 +107,7 @@ def without(batch: Batch, refused: tuple[RowRefusal, ...]) -> Batch:
         tuple(sorted((*batch.refused, *refused), key=lambda r: r.row)),
         batch.rows[good],
         None if batch.keys is None else batch.keys[good],
+        None if batch.units is None else batch.units.take(pa.array(good)),
     )
 
 

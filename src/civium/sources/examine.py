@@ -23,6 +23,9 @@ from civium.sources.units import to_si
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * MICROSECONDS, 253_402_300_800 * MICROSECONDS
 
 
+NO_FEATURE = "no such FeatureOfInterest"
+
+
 class Known(Protocol):
     """What exists: the catalogue, or what it will be when a change is made."""
 
@@ -127,7 +130,7 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
         unknown = (ids < 1) | (ids >= catalog.next_id("features"))
         if catalog.features_gone:
             unknown |= np.isin(ids, np.fromiter(catalog.features_gone, np.int64))
-        refuse(feature & unknown, "no such FeatureOfInterest")
+        refuse(feature & unknown, NO_FEATURE)
     here = catalog.places.features(index.thing[at])
     if here.any():  # who names no feature observes the place where the thing is (OGC 18-088, 8.2.8)
         ids = np.where(feature, pc.fill_null(table.column("feature"), 0).to_numpy(), here)

@@ -26,6 +26,7 @@ from civium.sources.claims import Claims, by_shard, claim, messages, without
 from civium.sources.examine import examine
 from civium.sources.intake import Intake
 from civium.sources.keys import MOST_NAMED
+from civium.sources.permits import Foreign, permit_features
 from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
@@ -44,7 +45,10 @@ _PATIENCE_S = 30.0
 
 
 class MqttDoor:
-    """Moves observations from the devices' stream of ``server`` into the log; ``name`` is what the log knows it by."""
+    """Moves observations from the devices' stream of ``server`` into the log; ``name`` is what the log knows it by.
+
+    ``foreign`` says which readings name a feature that their sender cannot know of.
+    """
 
     def __init__(
         self,
@@ -56,12 +60,13 @@ class MqttDoor:
         clock: Clock,
         future_s: float,
         creator: Creator,
+        foreign: Foreign,
         *,
         by_arrival: bool,
     ) -> None:
         self._name, self._server, self._log, self._intake = name, server, log, intake
         self._catalog, self._clock, self._future_s = catalog, clock, future_s
-        self._creator = creator
+        self._creator, self._foreign = creator, foreign
         # A reading without a time is of the moment when its server stored it, unless a sandbox tells the time.
         self._by_arrival = by_arrival
         self.accepted = 0
@@ -257,6 +262,7 @@ class MqttDoor:
         try:
             came = np.array([message.stored for message in mail], np.int64) if self._by_arrival else np.int64(now)
             batch = decode_messages(bodies, streams, np.minimum(came, now), features)
+            batch = permit_features(batch, self._foreign, whole=False)
             return examine(batch, self._catalog, now, self._future_s)
         except Exception as error:  # one of them is beyond what anybody thought of; it must not stop the others
             if len(mail) == 1:

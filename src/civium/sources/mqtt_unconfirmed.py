@@ -18,8 +18,10 @@ from civium.core import Clock, InputRefused
 from civium.core.tasks import end
 from civium.engines.log import Log, LogUnavailable
 from civium.engines.passing import PASSING
+from civium.sources.batch import Batch
 from civium.sources.intake import Intake
 from civium.sources.mqtt import OPERATOR, bury, feature_of, path_of, stream_of
+from civium.sources.permits import Foreign, permit_features
 from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
@@ -34,10 +36,11 @@ _AWAY: tuple[type[Exception], ...] = (LogUnavailable, *PASSING)
 
 
 class Unconfirmed:
-    """Listens to the devices of ``server``."""
+    """Listens to the devices of ``server``; ``foreign`` is as in ``MqttDoor``."""
 
-    def __init__(self, server: Log, log: Log, intake: Intake, creator: Creator, clock: Clock) -> None:
+    def __init__(self, server: Log, log: Log, intake: Intake, creator: Creator, clock: Clock, foreign: Foreign) -> None:
         self._server, self._log, self._intake, self._creator, self._clock = server, log, intake, creator, clock
+        self._foreign = foreign
         self.dropped = 0  # messages that were heard and could not be taken in
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._some = asyncio.Event()
@@ -109,7 +112,12 @@ class Unconfirmed:
     async def _read(self, mail: Sequence[tuple[str, bytes]]) -> None:
         bodies, streams = [body for _, body in mail], [stream_of(subject) for subject, _ in mail]
         features = [feature_of(subject) for subject, _ in mail]
-        batch = await asyncio.to_thread(decode_messages, bodies, streams, self._clock.now(), features)
+
+        def decoded() -> Batch:
+            batch = decode_messages(bodies, streams, self._clock.now(), features)
+            return permit_features(batch, self._foreign, whole=False)
+
+        batch = await asyncio.to_thread(decoded)
         try:
             refused = (await self._intake.accept(batch, whole=False)).refused
         except InputRefused as error:

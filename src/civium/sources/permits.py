@@ -1,6 +1,6 @@
 """Whether a caller may make a change of the catalogue, and store or correct readings: asked before either is done."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,10 @@ from civium.engines.rights import Rights
 from civium.sources.batch import NOTHING_STORED, Batch
 from civium.sources.changes import Edits
 from civium.sources.claims import without
+from civium.sources.examine import NO_FEATURE
 
 _SHARED = {"sensors": "sensor", "observed_properties": "property"}  # used by streams of any thing
+Foreign = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]  # of streams and features of readings
 _BY_DEVICES = {"features"}  # which a reading may bring with it
 
 
@@ -36,20 +38,21 @@ def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits)
         raise _refusal(caller, "register a thing without a kind")
     with catalog.engine.connect() as connection:
         things = _things(connection, edits) - made.keys()
-    closed = _closed(caller, rights, catalog)
+    closed, hidden = _closed(caller, rights, catalog), set(rights.hidden_things(caller).tolist())
     for thing in sorted(things):
-        if not (thing not in closed if caller.trusted else rights.may_change(caller, thing)):
-            raise _refusal(caller, f"change what belongs to Thing {thing}")
+        may = thing not in closed if caller.trusted else thing not in hidden and rights.may_change(caller, thing)
+        if not may:
+            raise _refusal(caller, "change what belongs to a Thing beyond its scope")
     index, mask = catalog.streams, rights.writable(caller).mask
     for stream in _ids(edits, "datastreams"):
         if not (0 < stream < len(mask) and mask[stream]):
-            raise _refusal(caller, f"change Datastream {stream}")
+            raise _refusal(caller, "change a Datastream beyond its scope, or one that goes with it")
     size = min(len(index.exists), len(mask))
     others = index.exists[:size] & ~mask[:size]
     for table, name in _SHARED.items():
         used = set(np.unique(getattr(index, name)[:size][others]).tolist())
-        if wrong_one := used.intersection(_ids(edits, table)):
-            raise _refusal(caller, f"change {min(wrong_one)} of the {table}: streams beyond its scope use it")
+        if used.intersection(_ids(edits, table)):
+            raise _refusal(caller, f"change one of the {table} that streams beyond its scope use")
     if _ids(edits, "features") and not (caller.everywhere or caller.trusted):
         raise _refusal(caller, "change a FeatureOfInterest")
 
@@ -75,6 +78,23 @@ def permit_batch(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch,
     return without(batch, refused)
 
 
+def permit_features(batch: Batch, foreign: Foreign, *, whole: bool) -> Batch:
+    """The rows of a batch that name no feature, or one that is not ``foreign`` to them; the others are refused as if
+    it were not there. With ``whole`` one of those refuses all (400).
+    """
+    named = np.flatnonzero(batch.table.column("feature").is_valid().to_numpy())
+    if not len(named):
+        return batch
+    some = batch.table.select(["stream", "feature"]).take(pa.array(named))
+    wrong = named[foreign(*(column(some, name).astype(np.int64) for name in ("stream", "feature")))]
+    if not len(wrong):
+        return batch
+    refused = tuple(RowRefusal(row, NO_FEATURE) for row in batch.rows[wrong].tolist())
+    if whole:
+        raise InputRefused(NOTHING_STORED, refused)
+    return without(batch, refused)
+
+
 def permit_reading(caller: Caller, rights: Rights, catalog: Catalog, stream: int) -> None:
     """Refuse (401, 403) a reading of a stream that a caller may not write."""
     if not rights.writable(caller).holds(stream) and catalog.streams.known(np.array([stream]))[0]:
@@ -87,7 +107,7 @@ def permit_corrections(caller: Caller, rights: Rights, corrections: pa.Table) ->
     for name in ("stream", "was_stream"):
         streams: NDArray[np.int64] = column(corrections, name).astype(np.int64)
         if len(streams) and not reach.among(streams).all():
-            raise _refusal(caller, f"change Observations of Datastream {streams[~reach.among(streams)][0]}")
+            raise _refusal(caller, "change Observations of a Datastream beyond its scope")
     if corrections.num_rows and caller.role not in STAFF and not caller.trusted:
         raise _refusal(caller, "change or remove Observations")
 

@@ -277,8 +277,11 @@ def _twice(lines: Sequence[ThingLine], stream_keys: Sequence[list[str]]) -> list
     return wrong
 
 
-def estimate_lines(practice: str, makes: Iterable[tuple[int, str, str, str]]) -> Callable[[Catalog], Rows]:
-    """A plan for the streams of a practice's estimates: tuples of thing, property, unit and description."""
+def estimate_lines(
+    practice: str, makes: Iterable[tuple[int, str, str, str]], access: Access, personal: bool
+) -> Callable[[Catalog], Rows]:
+    """A plan for the streams of a practice's estimates: tuples of thing, property, unit and description;
+    and how they are guarded."""
 
     def missing(catalog: Catalog) -> Rows:
         rows: Rows = {"sensors": [], "observed_properties": [], "datastreams": []}
@@ -302,7 +305,7 @@ def estimate_lines(practice: str, makes: Iterable[tuple[int, str, str, str]]) ->
                 "id": catalog.next_id("datastreams") + len(rows["datastreams"]), "key": key, "thing": thing,
                 "sensor": sensors[practice], "property": properties[name], "name": f"{name} by {practice}",
                 "description": text, "observation_type": _TYPES["number"], "unit_name": unit,
-                "unit_symbol": unit, "si_unit": unit, "nan_allowed": False,
+                "unit_symbol": unit, "si_unit": unit, "nan_allowed": False, "access": str(access), "personal": personal,
             })  # fmt: skip
         return rows if rows["datastreams"] else {}
 

@@ -1,6 +1,7 @@
 """Alarms over HTTP: what is open, what became of it, rules, who is on call, maintenance; see docs/alarms.md."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from civium.core import InputRefused, from_datetime, to_datetime
 from civium.core.observations import MAX_ID
 from civium.engines.catalog import orders
 from civium.engines.catalog.tables import DATASTREAMS, THINGS
+from civium.web.alarm_sight import AlarmSight
 from civium.web.doors import answer, caller_of, city_of
 from civium.web.interface import Why
 
@@ -91,12 +93,18 @@ async def alarms(
     before: Annotated[int, Query(ge=0, le=MAX_ID)] = 0,
 ) -> Response:
     """Alarms that are not over, the worst and newest first; or those that are, newest first (``before`` an id)."""
-    book = city_of(request).watch.book
+    book, sight = city_of(request).watch.book, AlarmSight(request)
+
+    def seen(some: Iterable[Alarm]) -> list[Alarm]:
+        return [one for one in map(sight.of, some) if one is not None]
+
+    now = await asyncio.to_thread(seen, list(book.open.values()))
     if state == "open":
-        found = sorted(book.open.values(), key=lambda alarm: (_ORDER[alarm.severity], -alarm.id))[:limit]
+        found = sorted(now, key=lambda alarm: (_ORDER[alarm.severity], -alarm.id))[:limit]
     else:
-        found = await asyncio.to_thread(book.history, limit=limit, before=before, cleared=state == "history")
-    return answer({"alarms": [_told(alarm) for alarm in found], "counts": _counts(book.open.values())})
+        past = await asyncio.to_thread(book.history, limit=limit, before=before, cleared=state == "history")
+        found = await asyncio.to_thread(seen, past)
+    return answer({"alarms": [_told(alarm) for alarm in found], "counts": _counts(now)})
 
 
 @router.get("/alarms/rules")
@@ -108,7 +116,8 @@ async def rules(request: Request) -> Response:
 @router.post("/alarms/rules")
 async def set_rule(request: Request, wish: RuleWish) -> Response:
     """Give a rule, or change the one under this key; levels may be in ``when.unit``, and are kept in SI."""
-    rule = await city_of(request).watch.set_rule(wish.id, wish.rule, _who(request, wish), wish.why)
+    reach = AlarmSight(request).reach
+    rule = await city_of(request).watch.set_rule(wish.id, wish.rule, _who(request, wish), wish.why, reach)
     return answer({"id": wish.id, "rule": to_builtins(rule)})
 
 
@@ -173,10 +182,9 @@ async def unsubscribe(request: Request, key: str, wish: Annotated[Why, Depends()
 async def alarm(request: Request, identity: Identity) -> Response:
     """One alarm: how it stands, its first streams with their latest readings, and all that became of it."""
     city = city_of(request)
-    found = await asyncio.to_thread(city.watch.book.find, identity)
-    if found is None:
-        raise InputRefused(f"there is no alarm {identity}", status=404)
-    story = await asyncio.to_thread(city.watch.book.story, identity)
+    sight = AlarmSight(request)
+    found = await asyncio.to_thread(sight.find, identity)
+    story = await asyncio.to_thread(sight.story, found)
     told = [{**event, "at": _instant(event["at"]), **_until(event)} for event in story]
     return answer({**_told(found), "readings": await asyncio.to_thread(_readings, city, found), "history": told})
 
@@ -184,44 +192,46 @@ async def alarm(request: Request, identity: Identity) -> Response:
 @router.post("/alarms/{identity}/ack")
 async def acknowledge(request: Request, identity: Identity, wish: Why) -> Response:
     """Say that somebody acts: nobody is told of it any more."""
-    city = city_of(request)
-    return answer(_told(await city.watch.desk.acknowledge(identity, _who(request, wish), wish.why, city.clock.now())))
+    city = await _seen(request, identity)
+    await city.watch.desk.acknowledge(identity, _who(request, wish), wish.why, city.clock.now())
+    return await _as_seen(request, identity)
 
 
 @router.post("/alarms/{identity}/shelve")
 async def shelve(request: Request, identity: Identity, wish: ShelveWish) -> Response:
     """Put it aside until an end, with a reason; an alarm of the same rule and group is shelved too until then."""
-    city, until = city_of(request), from_datetime(wish.until)
-    return answer(_told(await city.watch.desk.shelve(identity, until, _who(request, wish), wish.why, city.clock.now())))
+    city, until = await _seen(request, identity), from_datetime(wish.until)
+    await city.watch.desk.shelve(identity, until, _who(request, wish), wish.why, city.clock.now())
+    return await _as_seen(request, identity)
 
 
 @router.post("/alarms/{identity}/unshelve")
 async def unshelve(request: Request, identity: Identity, wish: Why) -> Response:
     """Take it from the shelf before its end."""
-    city = city_of(request)
-    return answer(_told(await city.watch.desk.unshelve(identity, _who(request, wish), wish.why, city.clock.now())))
+    city = await _seen(request, identity)
+    await city.watch.desk.unshelve(identity, _who(request, wish), wish.why, city.clock.now())
+    return await _as_seen(request, identity)
 
 
 @router.post("/alarms/{identity}/clear")
 async def clear(request: Request, identity: Identity, wish: Why) -> Response:
     """End a latched alarm; 409 while its condition holds."""
-    city = city_of(request)
+    city = await _seen(request, identity)
     await city.watch.desk.clear(identity, _who(request, wish), wish.why, city.clock.now())
-    found = await asyncio.to_thread(city.watch.book.find, identity)
-    assert found is not None
-    return answer(_told(found))
+    return await _as_seen(request, identity)
 
 
 @router.get("/maintenance")
 async def maintenance(request: Request) -> Response:
     """What is under maintenance now."""
     city = city_of(request)
+    sight = AlarmSight(request)
     found = await asyncio.to_thread(city.watch.maintenance.in_force, city.clock.now())
     return answer({
         "maintenance": [
             {"id": key, "thing": upkeep.thing or None, "area": upkeep.area, "from": _instant(order.at),
              "until": _instant(upkeep.until), "who": order.who, "why": order.why}
-            for key, (order, upkeep) in found.items()
+            for key, (order, upkeep) in found.items() if sight.thing(upkeep.thing or None)
         ]
     })  # fmt: skip
 
@@ -229,6 +239,8 @@ async def maintenance(request: Request) -> Response:
 @router.post("/maintenance")
 async def begin_maintenance(request: Request, wish: UpkeepWish) -> Response:
     """Put a thing or an area under maintenance: its alarms are silent, its commands refused, until the end."""
+    if not AlarmSight(request).thing(wish.thing):
+        raise InputRefused(f"there is no Thing {wish.thing}", status=404)
     body: dict[str, Any] = {"until": from_datetime(wish.until)}
     body |= {name: word for name, word in (("thing", wish.thing), ("area", wish.area)) if word is not None}
     return answer({"id": await city_of(request).watch.begin_upkeep(body, _who(request, wish), wish.why)})
@@ -245,7 +257,8 @@ async def end_maintenance(request: Request, key: str, wish: Why) -> Response:
 async def calibrations(request: Request) -> Response:
     """The calibrations that are in force: gain and offset in the unit of the stream."""
     city = city_of(request)
-    found = await asyncio.to_thread(orders.in_force, city.catalog, orders.CALIBRATION)
+    reach, found = AlarmSight(request).reach, await asyncio.to_thread(orders.in_force, city.catalog, orders.CALIBRATION)
+    found = {key: order for key, order in found.items() if reach.holds(order.body["datastream"])}
     ids = [order.body["datastream"] for order in found.values()]
     streams = await asyncio.to_thread(city.catalog.last, DATASTREAMS.name, ids)
     return answer({
@@ -266,6 +279,7 @@ async def calibrate(request: Request, wish: CalibrationWish) -> Response:
     if stream is None:
         known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [wish.stream])
         stream = known.get(wish.stream, 0)
+    AlarmSight(request).may_calibrate(stream)
     given = (stream, from_datetime(wish.since), wish.gain, wish.offset)
     return answer({"id": await city.watch.calibrate(*given, _who(request, wish), wish.why)})
 
@@ -273,6 +287,7 @@ async def calibrate(request: Request, wish: CalibrationWish) -> Response:
 @router.delete("/calibrations/{key}")
 async def withdraw_calibration(request: Request, key: str, wish: Annotated[Why, Depends()]) -> Response:
     """Withdraw a calibration: what was read raw before is so again."""
+    AlarmSight(request).may_withdraw_calibration(key)
     await city_of(request).watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
     return answer({"id": key})
 
@@ -285,8 +300,19 @@ async def withdraw_calibration_of(
     city = city_of(request)
     known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [stream])
     key = f"{known.get(stream, 0)}@{from_datetime(start)}"
+    AlarmSight(request).may_withdraw_calibration(key)
     await city.watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
     return answer({"id": key})
+
+
+async def _seen(request: Request, identity: int) -> City:
+    """The city, if its caller may know of an alarm; raises InputRefused (404)."""
+    await asyncio.to_thread(AlarmSight(request).find, identity)
+    return city_of(request)
+
+
+async def _as_seen(request: Request, identity: int) -> Response:
+    return answer(_told(await asyncio.to_thread(AlarmSight(request).find, identity)))
 
 
 def _who(request: Request, wish: Why) -> str:

@@ -12,6 +12,7 @@ from civium.city import City
 from civium.core import InputRefused
 from civium.core.view import column
 from civium.engines.catalog import Catalog
+from civium.seeing import moment_of
 from civium.sources.changes import Edits
 from civium.sources.permits import permit_corrections
 from civium.sources.sensorthings.amend import plan_update
@@ -25,6 +26,8 @@ from civium.web import reading
 from civium.web.doors import answer, body_of, caller_of, change, city_of
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
+
+_MOST_NAMED = 20  # Observations of a Datastream, and Datastreams, on one line of the audit
 
 
 def mount(app: FastAPI) -> None:
@@ -113,7 +116,30 @@ async def _correct(request: Request, amended: Amendment) -> None:
     city = city_of(request)
     permit_corrections(caller_of(request), city.rights, amended.corrections)
     await check_days(city, amended.corrections)
-    await city.intake.correct(amended.corrections)
+    await correct(request, amended.corrections)
+
+
+async def correct(request: Request, corrections: pa.Table) -> None:
+    """Store corrections that the caller may make; the audit says first who makes them, and of which Observations.
+
+    What they displace is kept in the history, and not told on the audit: it may be personal.
+    """
+    city = city_of(request)
+    why = f"{request.method} of {corrections.num_rows} Observations: {_named(corrections)}"
+    await city.changes.make(lambda _: Edits(), who=caller_of(request).signed(), why=why, bare=True)
+    await city.intake.correct(corrections)
+
+
+def _named(corrections: pa.Table) -> str:
+    ids, streams = (column(corrections, name).astype("int64") for name in ("corrects", "was_stream"))
+    gone = column(corrections, "gone").astype(bool)
+    told = []
+    for what, some in (("changed", ~gone), ("taken away", gone)):
+        for stream in sorted(set(streams[some].tolist()))[:_MOST_NAMED]:
+            mine = ids[some & (streams == stream)].tolist()
+            more = f" and {len(mine) - _MOST_NAMED} more" if len(mine) > _MOST_NAMED else ""
+            told.append(f"{what} of Datastream {stream}: {', '.join(map(str, mine[:_MOST_NAMED]))}{more}")
+    return "; ".join(told)
 
 
 async def check_days(city: City, corrections: pa.Table) -> None:
@@ -130,4 +156,4 @@ async def check_days(city: City, corrections: pa.Table) -> None:
 def library(city: City, request: Request) -> Library:
     """What a change is planned from."""
     sight = Sight.of(caller_of(request), city.rights)
-    return Library(city.catalog, city.store, root_of(request), city.clock.now(), sight=sight)
+    return Library(city.catalog, city.store, root_of(request), city.clock.now(), moment_of(city), sight=sight)

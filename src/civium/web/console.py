@@ -183,8 +183,8 @@ async def sun(request: Request, at: AwareDatetime) -> Response:
 async def practice(request: Request, practice: str) -> Response:
     """One practice whole: figures, register entry, freshness of its inputs, parameters, mandates, incidents."""
     city = city_of(request)
-    detail = await asyncio.to_thread(practice_of, city, practice)
-    (row,) = [one for one in await practices_state(city) if one["id"] == practice]
+    detail = await asyncio.to_thread(practice_of, city, told_to(request), practice)
+    (row,) = [one for one in await practices_state(city, told_to(request)) if one["id"] == practice]
     return answer({**row, **detail})
 
 

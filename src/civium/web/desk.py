@@ -13,7 +13,7 @@ from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPE
 from civium.engines.rights import Reach
 from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, NOTICES
 from civium.web.moments import notice_of
-from civium.web.state import practices_state, sources_of, troubles_of
+from civium.web.state import counts_of, practices_state, sources_of, things_of_kinds, troubles_of
 from civium.web.told import Told
 
 SILENT_S = 3600.0  # a stream that told nothing for so long is shown, however seldom it is meant to speak
@@ -23,7 +23,7 @@ _MOST = 50
 async def desk_of(city: City, told: Told) -> dict[str, Any]:
     """The desk; see ``GET /api/desk``. Instants are in ms since epoch."""
     settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
-    practices = await practices_state(city)
+    practices = await practices_state(city, told)
     return {
         "now": city.clock.now() // 1000,
         "name": city.settings.name,
@@ -37,8 +37,8 @@ async def desk_of(city: City, told: Told) -> dict[str, Any]:
         "silent": await asyncio.to_thread(_silent, city, told.reach),
         "dead_letters": sum((await city.letters.counts()).values()),
         "notices": await asyncio.to_thread(_notices, city, told),
-        "incidents": await asyncio.to_thread(_incidents, city),
-        "figures": await asyncio.to_thread(_figures, city),
+        "incidents": await asyncio.to_thread(lambda: told.incidents(_incidents(city))),
+        "figures": await asyncio.to_thread(_figures, city, told),
     }
 
 
@@ -46,9 +46,9 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
     """Commands that a person must approve or refuse before their time is over, the most urgent first."""
     now = city.clock.now()
     open_ = (COMMANDS.c.status == "pending", COMMANDS.c.until > now)
-    rows = city.ledger.projection.rows
-    (count,) = rows(select(func.count().label("n")).select_from(COMMANDS).where(*open_))
-    found = rows(
+    asked = city.ledger.projection.rows
+    (count,) = asked(select(func.count().label("n")).select_from(COMMANDS).where(*open_))
+    found = asked(
         select(COMMANDS, DECISIONS.c.because.label("reason"))
         .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
         .where(*open_)
@@ -67,7 +67,8 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
             .join(THINGS, THINGS.c.id == ACTUATORS.c.thing)
             .where(ACTUATORS.c.id.in_([one["actuator"] for one in found]))
         )
-        names = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    names = {row["id"]: row for row in rows if told.actuator(row["thing"])}
     listed = [
         {
             "decision": one["decision"],
@@ -110,7 +111,9 @@ def _silent(city: City, reach: Reach) -> dict[str, Any]:
         )  # fmt: skip
         told = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
     streams = [{**told[s], "time": int(told_at[s]) // 1000} for s in longest.tolist() if s in told]
-    never = int((index.exists[:size] & (live.id[:size] == 0)).sum() + index.exists[size:].sum())
+    there = np.flatnonzero(index.exists)
+    there = there[reach.among(there)]
+    never = int((there >= size).sum() + (live.id[there[there < size]] == 0).sum())
     return {"count": len(silent), "streams": streams, "never_heard": never}
 
 
@@ -128,15 +131,14 @@ def _incidents(city: City) -> list[dict[str, Any]]:
     return [{**row, "at": row["at"] // 1000} for row in rows]
 
 
-def _figures(city: City) -> dict[str, Any]:
+def _figures(city: City, told: Told) -> dict[str, Any]:
     """The city in a few numbers."""
-    with city.catalog.engine.connect() as connection:
-        things = connection.scalar(select(func.count()).select_from(THINGS))
+    streams, heard, rows = counts_of(city, told.reach)
     (decided,) = city.ledger.projection.rows(select(func.count().label("n")).select_from(DECISIONS))
     return {
-        "things": things,
-        "streams": city.catalog.streams.count,
-        "heard": city.follower.live.heard(city.catalog.streams.exists),
-        "observations": city.follower.live.rows,
+        "things": sum(things_of_kinds(city, told.caller).values()),
+        "streams": streams,
+        "heard": heard,
+        "observations": rows,
         "decisions": decided["n"],
     }

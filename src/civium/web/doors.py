@@ -9,6 +9,8 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,11 +20,12 @@ from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
 from civium.core.rights import ANY, PUBLIC, Caller
 from civium.engines.catalog import Catalog, CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
+from civium.seeing import Ids, hidden_features
 from civium.sources.arrow import decode_arrow
 from civium.sources.batch import Batch
 from civium.sources.changes import Edits, Rows
 from civium.sources.intake import Receipt
-from civium.sources.permits import permit_batch, permit_edits
+from civium.sources.permits import permit_batch, permit_edits, permit_features
 from civium.sources.register import Registered, decode_lines, plan
 from civium.web.limits import TooMany
 from civium.web.rules import NotAllowed
@@ -149,8 +152,14 @@ async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "
         asked = request.scope["path"].encode() + b"\0"
         content = (await asyncio.to_thread(blake2b, body, digest_size=16)).digest() + asked
     city = city_of(request)
-    all_or_none = whole(request, otherwise)
-    batch = permit_batch(caller_of(request), city.rights, city.catalog, batch, whole=all_or_none)
+    caller, all_or_none = caller_of(request), whole(request, otherwise)
+    batch = permit_batch(caller, city.rights, city.catalog, batch, whole=all_or_none)
+    if not city.rights.readable(caller).whole:
+
+        def foreign(_: Ids, features: Ids) -> NDArray[np.bool_]:
+            return np.isin(features, hidden_features(city, caller, features))
+
+        batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=all_or_none))
     return await city.intake.accept(batch, whole=all_or_none, key=key, content=content, dry_run=dry_run(request))
 
 
@@ -216,7 +225,7 @@ async def post_register(request: Request) -> Response:
     city = city_of(request)
     lines = await asyncio.to_thread(decode_lines, await body_of(request))
     registered = Registered()
-    planned = plan(lines, registered, city.clock.now())
+    planned = _unhidden(request, plan(lines, registered, city.clock.now()), registered)
     if dry_run(request):
         await asyncio.to_thread(permitted(request, planned), city.catalog)
     else:
@@ -229,6 +238,23 @@ async def post_register(request: Request) -> Response:
     if not brief:
         content |= {"things": registered.things, "streams": registered.streams, "actuators": registered.actuators}
     return answer(content)
+
+
+def _unhidden(request: Request, build: Build, registered: Registered) -> Build:
+    """A plan that is refused (403) where a key is that of something of which the caller may not know."""
+    caller, city = caller_of(request), city_of(request)
+
+    def build_unhidden(catalog: Catalog) -> Rows | Edits:
+        before = len(catalog.streams.exists)
+        planned = build(catalog)
+        hidden, reach = set(city.rights.hidden_things(caller).tolist()), city.rights.readable(caller)
+        taken = [key for key, one in registered.things.items() if one in hidden]
+        taken += [key for key, one in registered.streams.items() if one < before and not reach.holds(one)]
+        if taken and not reach.whole:
+            raise InputRefused(f"the key '{taken[0]}' is taken by what '{caller.name}' may not change", status=403)
+        return planned
+
+    return build_unhidden
 
 
 async def post_clock(request: Request) -> Response:

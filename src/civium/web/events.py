@@ -39,7 +39,7 @@ class Listener:
     """One who listens: which streams, and how far it was told."""
 
     def __init__(self, city: City, caller: Caller, wanted: list[tuple[str, str]], things: list[int], last: str) -> None:
-        self._caller = caller
+        self.caller = caller
         self._city, self._wanted, self._things = city, wanted, things
         self._shards = city.log.shards
         self._told = dict.fromkeys(range(self._shards), 0)
@@ -106,7 +106,7 @@ class Listener:
             index = self._city.catalog.streams
             streams.append(np.flatnonzero(np.isin(index.thing, self._things) & index.exists))
         chosen = np.unique(np.concatenate([np.zeros(0, np.int64), *streams])).astype(np.int64)
-        return chosen[self._city.rights.readable(self._caller).among(chosen)]
+        return chosen[self._city.rights.readable(self.caller).among(chosen)]
 
     def _decisions(self, upto: int) -> list[dict[str, Any]]:
         query = (
@@ -115,7 +115,7 @@ class Listener:
             .order_by(DECISIONS.c.seq.desc())
             .limit(_MOST_DECISIONS)
         )
-        return Told(self._city, self._caller).rows(self._city.ledger.projection.rows(query))
+        return Told(self._city, self.caller).rows(self._city.ledger.projection.rows(query))
 
     def _event(self, name: str, data: Any) -> bytes:
         upto = ".".join(str(self._told[shard]) for shard in range(self._shards))
@@ -144,6 +144,8 @@ async def events(
             yield b"retry: 1500\n\n"
             quiet = 0
             while True:
+                if not city.rights.lives(listener.caller):
+                    return  # logged out, revoked or expired meanwhile
                 told = await asyncio.to_thread(listener.news)
                 quiet = 0 if told else quiet + 1
                 if quiet >= _BEAT:

@@ -12,7 +12,7 @@ from civium.sources.changes import Edits
 from civium.sources.permits import permit_batch, permit_corrections, permit_edits
 from civium.sources.sensorthings.groups import Group, Step, blamed, plan_group
 from civium.sources.sensorthings.read import read
-from civium.web.amending import check_days, library
+from civium.web.amending import check_days, correct, library
 from civium.web.doors import caller_of, city_of
 from civium.web.posts import root_of
 from civium.web.rules import Need, NotAllowed, meets
@@ -50,7 +50,7 @@ async def make(request: Request, steps: Sequence[Step], made: dict[str, str]) ->
         await city.changes.make(build, who=caller_of(request).signed(), why=f"a group of {len(steps)} requests")
         [group] = planned
         if group.corrections.num_rows:
-            await city.intake.correct(group.corrections)
+            await correct(request, group.corrections)
         ids = [] if group.observations is None else (await city.intake.accept(group.observations)).ids.tolist()
     observed = {step: f"Observations({one})" for step, one in zip(group.observed, ids, strict=True) if step}
     made.update(group.made | observed)

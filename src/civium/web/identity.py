@@ -14,7 +14,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import InputRefused
@@ -28,6 +28,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _OWN_TOKENS = "/sources/"  # what posts there shows the token of its source
 _WANTED = (b"authorization", b"cookie", b"x-civium-csrf", b"origin", b"sec-fetch-site", b"host")
 _KEPT = "civium.cookie"
+_WRONG = "civium.wrong"  # where a request keeps that its token is none
 
 
 class Identified:
@@ -41,16 +42,30 @@ class Identified:
             await self._app(scope, receive, send)
             return
         city: City = scope["app"].state.city
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (401, 403):
+                _note(scope, city)
+            await send(message)
+
         try:
             scope[CALLER], scope[_KEPT] = _recognise(scope, city)
             _count(scope, city)
         except InputRefused as error:
             if scope["type"] == "http":
-                await refusal(error)(scope, receive, send)
+                await refusal(error)(scope, receive, watched)
             else:
                 await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:100]})
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, watched)
+
+
+def _note(scope: Scope, city: City) -> None:
+    """A request was refused for who asked; what shows no token and needs one is no attempt."""
+    if scope.get(_WRONG):
+        city.doorkeeper.refusals.wrong_token("http", _address(scope))
+    elif (caller := scope.get(CALLER)) is not None and caller.token:
+        city.doorkeeper.refusals.beyond(caller.name, _address(scope))
 
 
 def cookie_of(scheme: str) -> str:
@@ -97,6 +112,7 @@ class _Asked:
 def unknown_token(scope: Scope) -> InputRefused:
     """The refusal of a token that is none; too many of them from one address are a refusal of another kind."""
     limits: Buckets = scope["app"].state.limits
+    scope[_WRONG] = True
     limits.take(f"failed {_address(scope)}", FAILURES, "too many tokens from this address were none")
     return InputRefused("this token is not known here, was revoked or has expired", status=401)
 

@@ -65,7 +65,7 @@ async def status(request: Request) -> Any:
 @router.get("/practices")
 async def practices(request: Request) -> Any:
     """Every practice: mandate, trouble, how often it decided, was refused, confirmed."""
-    return await practices_state(city_of(request))
+    return await practices_state(city_of(request), told_to(request))
 
 
 @router.post("/practices/{practice}/mandate")
@@ -104,7 +104,7 @@ async def decisions(request: Request, practice: str = "", limit: Limit = 50) -> 
 async def decision_story(request: Request, decision: str) -> Any:
     """One decision: its entry on the ledger, what became of it, and the story in plain words."""
     city = city_of(request)
-    return await story(city.ledger, city.catalog, decision, told_to(request).entry)
+    return await story(city.ledger, city.catalog, decision, told_to(request))
 
 
 @router.get("/decisions/{decision}/view")
@@ -171,7 +171,8 @@ async def notices(request: Request, limit: Limit = 50) -> Any:
 async def incidents(request: Request, limit: Limit = 50) -> Any:
     """When practices were held, broke, and resumed; newest first."""
     query = select(INCIDENTS).order_by(INCIDENTS.c.seq.desc()).limit(limit)
-    return await asyncio.to_thread(city_of(request).ledger.projection.rows, query)
+    rows = await asyncio.to_thread(city_of(request).ledger.projection.rows, query)
+    return await asyncio.to_thread(told_to(request).incidents, rows)
 
 
 @router.get("/latest")

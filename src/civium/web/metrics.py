@@ -15,9 +15,10 @@ from starlette.responses import Response
 from civium.city import City
 from civium.core import MICROSECONDS
 from civium.core.observations import log_stream
+from civium.core.rights import Caller
 from civium.ledger.projection import COMMANDS, DECISIONS
-from civium.web.doors import answer, city_of
-from civium.web.state import sources_of, troubles_of
+from civium.web.doors import answer, caller_of, city_of
+from civium.web.state import counts_of, sources_of, troubles_of
 
 _PATIENCE_S = 5.0  # until what was accepted is in the store, and until the log answers
 _STATES = ("open", "acknowledged", "shelved")
@@ -29,7 +30,7 @@ async def metrics(request: Request) -> Response:
     city = city_of(request)
     letters = sum((await city.letters.counts()).values())
     registry = CollectorRegistry()
-    registry.register(_City(city, letters))
+    registry.register(_City(city, caller_of(request), letters))
     ProcessCollector(registry=registry)
     return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -69,8 +70,9 @@ async def _store(city: City) -> None:
 class _City(Collector):
     """The numbers of a city at one moment."""
 
-    def __init__(self, city: City, letters: int) -> None:
+    def __init__(self, city: City, caller: Caller, letters: int) -> None:
         self._city, self._letters = city, letters
+        self._reach = city.rights.readable(caller)
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
@@ -113,10 +115,10 @@ class _City(Collector):
         yield _gauge("store_behind", "messages that are not in the store yet", behind, "shard")
         yield _counter("commits", "commits of the store", sum(writer.commits for writer in city.writers.values()))
         yield _gauge("store_files", "files of the observations", city.store.files())
-        streams = city.catalog.streams
-        yield _gauge("streams", "streams that are registered", streams.count)
-        yield _gauge("streams_heard", "streams that have a reading", city.follower.live.heard(streams.exists))
-        yield _gauge("observations", "observations in the history", city.follower.live.rows)
+        streams, heard, rows = counts_of(city, self._reach)
+        yield _gauge("streams", "streams that the caller may read", streams)
+        yield _gauge("streams_heard", "those that have a reading", heard)
+        yield _gauge("observations", "their observations in the history", rows)
 
     def _practices(self) -> Iterator[Metric]:
         city, found = self._city, sorted(self._city.turns.practices.found)

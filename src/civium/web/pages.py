@@ -73,7 +73,7 @@ async def first_page(request: Request) -> Response:
         "first.html",
         state=state,
         begun=city.clock.now() > 0,
-        practices=[_with_fates(row) for row in await practices_state(city)],
+        practices=[_with_fates(row) for row in await practices_state(city, told)],
         decisions=await asyncio.to_thread(lambda: told.rows(_last_decisions(city))),
         notices=await asyncio.to_thread(_last_notices, city, told),
         ground=ground,
@@ -96,7 +96,7 @@ async def decision_page(request: Request, decision: str) -> Response:
     """The story of one decision."""
     city = city_of(request)
     try:
-        told = await story(city.ledger, city.catalog, decision, Told(city, caller_of(request)).entry)
+        told = await story(city.ledger, city.catalog, decision, Told(city, caller_of(request)))
     except InputRefused as error:
         return page(request, "missing.html", error.status, why=str(error))
     return page(request, "decision.html", told=told, words=tell(told, words_of(request)))

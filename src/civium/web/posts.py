@@ -63,6 +63,8 @@ class Posts:
             if needs_place(reading, city.catalog):
                 await self._app(scope, _again(body, receive), send)
                 return
+            if reading.feature is not None and not city.rights.readable(caller).whole:
+                raise InlineEntity("whether the caller may know of its feature the routes look up")
             identity = await city.intake.post(reading)
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)

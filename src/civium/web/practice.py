@@ -10,20 +10,25 @@ from civium.city import City
 from civium.core import MICROSECONDS, InputRefused, Practice
 from civium.core.view import column
 from civium.engines.catalog.tables import MANDATES
+from civium.engines.rights import Reach
 from civium.ledger.projection import INCIDENTS
+from civium.web.told import Told
 
 _LAST = 10
 
 
-def inputs_of(city: City, practice: Practice) -> list[dict[str, Any]]:
-    """What a practice needs of observations: how many streams there are, how many are fresh, the newest [ms]."""
+def inputs_of(city: City, practice: Practice, reach: Reach) -> list[dict[str, Any]]:
+    """What a practice needs of observations: how many streams of those that the caller reaches there are, how many are
+    fresh, the newest [ms]."""
     told = []
     now = city.clock.now()
     for need in practice.needs:
         if need.layer:
             continue
         streams = city.catalog.streams_of(need.property, need.kind, city.catalog.applied())
-        identity, time, _ = city.follower.live.latest(column(streams, "stream").astype(np.int64))
+        ids = column(streams, "stream").astype(np.int64)
+        ids = ids[reach.among(ids)]
+        identity, time, _ = city.follower.live.latest(ids)
         heard = identity > 0
         told.append(
             {
@@ -33,7 +38,7 @@ def inputs_of(city: City, practice: Practice) -> list[dict[str, Any]]:
                 "window_s": need.window,
                 "stale_s": need.stale,
                 "required": need.required,
-                "streams": streams.num_rows,
+                "streams": len(ids),
                 "heard": int(heard.sum()),
                 "fresh": int((heard & (time > now - int(need.stale * MICROSECONDS))).sum()),
                 "newest": int(time[heard].max()) // 1000 if heard.any() else None,
@@ -42,7 +47,7 @@ def inputs_of(city: City, practice: Practice) -> list[dict[str, Any]]:
     return told
 
 
-def practice_of(city: City, practice: str) -> dict[str, Any]:
+def practice_of(city: City, told: Told, practice: str) -> dict[str, Any]:
     """See ``GET /api/practices/{practice}``; raises InputRefused (404) when it is not installed."""
     found = city.turns.practices.found.get(practice)
     if found is None:
@@ -56,8 +61,8 @@ def practice_of(city: City, practice: str) -> dict[str, Any]:
     query = select(INCIDENTS).where(INCIDENTS.c.practice == practice).order_by(INCIDENTS.c.seq.desc()).limit(_LAST)
     return {
         "register": {name: text for name, text in city.turns.register(found).items() if isinstance(text, str)},
-        "needs": inputs_of(city, found),
+        "needs": inputs_of(city, found, told.reach),
         "params": [{"name": n, "value": changed.get(n, of), "default": of} for n, of in defaults.items()],
         "mandates": [{**row, "at": row["at"] // 1000} for row in mandates],
-        "incidents": [{**row, "at": row["at"] // 1000} for row in city.ledger.projection.rows(query)],
+        "incidents": [{**row, "at": row["at"] // 1000} for row in told.incidents(city.ledger.projection.rows(query))],
     }

@@ -18,7 +18,6 @@ from civium.publish.standards import STANDARDS, as_json
 from civium.publish.tables import as_csv
 from civium.web.doors import answer, body_of, caller_of, city_of
 from civium.web.pages import page
-from civium.web.practice import inputs_of
 from civium.web.state import practices_state
 from civium.web.told import Told
 
@@ -32,7 +31,7 @@ _FORM_BYTES = 64 * 1024
 @router.get("/register")
 async def register(request: Request) -> Response:
     """Every practice in a few words."""
-    entries = await entries_of(city_of(request), str(request.base_url).rstrip("/"))
+    entries = await entries_of(request)
     return page(request, "register.html", entries=entries, standards=STANDARDS)
 
 
@@ -42,7 +41,7 @@ async def export(request: Request, standard: str, form: str) -> Response:
     wanted = STANDARDS.get(standard)
     if wanted is None or form not in ("json", "csv"):
         raise InputRefused(f"the register is given as {', '.join(STANDARDS)}, in .json or .csv", status=404)
-    entries = await entries_of(city_of(request), str(request.base_url).rstrip("/"))
+    entries = await entries_of(request)
     told = as_json(wanted, entries)
     headers = {"Content-Disposition": f'attachment; filename="register-{standard}.{form}"'}
     if form == "json":
@@ -54,7 +53,7 @@ async def export(request: Request, standard: str, form: str) -> Response:
 async def register_entry(request: Request, practice: str) -> Response:
     """The whole entry of a practice, with what came of it."""
     city = city_of(request)
-    entries = await entries_of(city, str(request.base_url).rstrip("/"))
+    entries = await entries_of(request)
     found = next((entry for entry in entries if entry["id"] == practice), None)
     if found is None:
         return page(request, "missing.html", 404, why=f"no practice '{practice}' is installed")
@@ -117,9 +116,10 @@ async def answer_case(request: Request, key: str, told: Answer) -> dict[str, str
     return {"case": key}
 
 
-async def entries_of(city: City, address: str) -> list[dict[str, Any]]:
+async def entries_of(request: Request) -> list[dict[str, Any]]:
     """The register as it is at this moment: what each practice says of itself, and what came of it."""
-    states = {row["id"]: row for row in await practices_state(city)}
+    city, address = city_of(request), str(request.base_url).rstrip("/")
+    states = {row["id"]: row for row in await practices_state(city, Told(city, caller_of(request)))}
     return [await asyncio.to_thread(_entry, city, states[name], address) for name in city.turns.practices.found]
 
 
@@ -142,7 +142,7 @@ def _entry(city: City, state: dict[str, Any], address: str) -> dict[str, Any]:
         **state,
         "own": own,
         "address": address,
-        "inputs": sorted({f"{one['property']} of {one['kind']}" for one in inputs_of(city, practice)}),
+        "inputs": sorted({f"{need.property} of {need.kind}" for need in practice.needs if not need.layer}),
         "held": held["n"],
         "first": begun,
         "changed": _day(changed) or begun,

@@ -134,6 +134,8 @@ class QuickPosts(HttpToolsProtocol):
                 return 0  # no such stream, or not for this sender
             if needs_place(reading, self._site.city.catalog):
                 return 0
+            if reading.feature is not None and not self._site.city.rights.readable(caller).whole:
+                return 0  # it must be one that the sender may know of
             if reading.key and not intake.remembers_all:
                 return 0
             stored: asyncio.Future[int] | bytes = intake.offer(reading)

@@ -11,11 +11,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from civium.city import City
 from civium.core import InputRefused
+from civium.seeing import moment_of
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
-from civium.twin.census import LiveMoment
 from civium.web import described
 from civium.web.doors import answer, caller_of, city_of
 from civium.web.posts import ROOT, root_of
@@ -98,10 +98,9 @@ async def get(request: Request) -> Response:
     city = city_of(request)
     await city.read_barrier()
     query = request.scope["query_string"].decode("latin-1")
-    moment = LiveMoment(city.follower.live, city.follower.census) if city.roles & {"turn", "web"} else None
     path, base, record = path_of(request), root_of(request), city.ledger.projection.engine
     sight = Sight.of(caller_of(request), city.rights)
-    arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment, record)
+    arguments = (path, query, city.catalog, city.store, base, city.clock.now(), moment_of(city), record)
     found = await asyncio.to_thread(read, *arguments, _ANSWER_S, _brokers(request, city), sight)
     if found is None:
         return Response(status_code=204)
@@ -112,9 +111,10 @@ async def get(request: Request) -> Response:
 
 def _brokers(request: Request, city: City) -> list[str]:
     """Where devices and subscribers connect by MQTT."""
-    doors = [("mqtt", city.public.mqtt.host, city.public.mqtt.port, "")]
-    if city.public.server is not None:
-        doors.append(("ws", *city.public.server.websocket, "/mqtt"))
+    mqtt, server = city.public.mqtt, city.public.server
+    doors = [("mqtts" if mqtt.tls else "mqtt", mqtt.host, mqtt.port, "")]
+    if server is not None:
+        doors.append(("wss" if server.tls else "ws", *server.websocket, "/mqtt"))
     here = request.url.hostname or "127.0.0.1"
     return [f"{scheme}://{here if host in _ANY else host}:{port}{path}" for scheme, host, port, path in doors]
 

@@ -24,6 +24,7 @@ class Need(StrEnum):
 
     NOTHING = "nothing"  # anyone: what is not for the caller is left out, or refused behind the route
     WRITER = "a token that may write"
+    WATCH = "a token of staff, or to be on the machine of the city"
     STAFF = "the token of an operator, a department or an administrator"
     CITY = "the token of an administrator, or of an operator of the whole city"
     ADMINISTRATOR = "an administrator's token"
@@ -36,11 +37,18 @@ def meets(caller: Caller, need: Need) -> bool:
             return True
         case Need.WRITER:
             return caller.trusted or caller.role is not Role.PUBLIC
+        case Need.WATCH:
+            return watches(caller)
         case Need.STAFF:
             return caller.role in STAFF
         case Need.CITY:
             return caller.everywhere
     return caller.role is Role.ADMINISTRATOR
+
+
+def watches(caller: Caller) -> bool:
+    """Whether a caller may look into the workings of the city: how much comes from where."""
+    return caller.trusted or caller.role in STAFF
 
 
 _ANYWHERE = "/v1.1/{path:path}"
@@ -50,10 +58,7 @@ _ENTITIES = (
     *("FeaturesOfInterest", "TaskingCapabilities", "Actuators", "Tasks"),
 )
 _OF_ANYONE = (
-    *(
-        f"GET {path}"
-        for path in ("/", "/map.svg", "/decisions/{decision}", "/health", "/ready", "/metrics", "/docs", "/api/me")
-    ),
+    *(f"GET {path}" for path in ("/", "/map.svg", "/decisions/{decision}", "/health", "/ready", "/docs", "/api/me")),
     *(f"GET /api/{name}" for name in ("status", "practices", "decisions", "notices", "incidents")),
     *(f"GET /api/{name}" for name in ("latest", "series", "aggregate", "practices/{practice}/view")),
     *(f"GET /api/decisions/{{decision}}{rest}" for rest in ("", "/view", "/state")),
@@ -111,6 +116,7 @@ _OF_CITY = (  # an alarm may be of any stream
 RULES: dict[str, Need] = {
     **dict.fromkeys(_OF_ANYONE, Need.NOTHING),
     **dict.fromkeys(_OF_WRITERS, Need.WRITER),
+    "GET /metrics": Need.WATCH,
     **dict.fromkeys(_OF_STAFF, Need.STAFF),
     **dict.fromkeys(_OF_ADMINISTRATORS, Need.ADMINISTRATOR),
     **dict.fromkeys(_OF_CITY, Need.CITY),

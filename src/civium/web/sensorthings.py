@@ -28,6 +28,7 @@ from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.write import Creation, plan_marks
 from civium.web import amending, batches, reading, tasking
+from civium.web.amending import library
 from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of, whole
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
@@ -189,7 +190,8 @@ async def _make(request: Request, path: str, body: bytes) -> Response:
             permit_batch(caller, city.rights, catalog, creation.observations, whole=True)
         permit_edits(caller, city.rights, catalog, creation.edits)
 
-    creation = await city.creator.make(path, body, caller.signed(), permit=permit)
+    sees = library(city, request).sees
+    creation = await city.creator.make(path, body, caller.signed(), permit=permit, sees=sees)
     if creation.id is None:
         assert creation.observations is not None
         return await _store(request, creation.observations, body)

@@ -23,6 +23,8 @@ from civium.engines.rollups import DAY, QUARTER_HOUR
 from civium.ledger.projection import DECISIONS
 from civium.sources.feeds.attend import Attended
 from civium.twin.census import LiveMoment
+from civium.web.rules import watches
+from civium.web.told import Told
 
 _STEPS = {"15m": QUARTER_HOUR, "1h": 4 * QUARTER_HOUR, "1d": DAY}
 _MOST_FIGURES = 200_000
@@ -38,7 +40,7 @@ _GROUPS = ("writer", "turn", "outbox", "announcer", "alarms", "mqtt", "edge", "s
 
 async def city_state(city: City, caller: Caller) -> dict[str, Any]:
     """Clock, things and streams, doors, log, store, process and troubles, to a caller who may not know every stream."""
-    reach = city.rights.readable(caller)
+    counts = await asyncio.to_thread(counts_of, city, city.rights.readable(caller))
     settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
     edges = [edge.door for edge in city.edges.values()]
     return {
@@ -50,9 +52,7 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
         "last_tick": to_datetime(city.clock.last).isoformat() if city.clock.last else None,
         "advise_only": settings.advise_only,
         "things": await asyncio.to_thread(_things_by_kind, city, caller),
-        "streams": city.catalog.streams.count if reach.whole else int(reach.mask.sum()),
-        "streams_heard": city.follower.live.heard(reach.mask),
-        "observations": city.follower.live.rows if reach.whole else await asyncio.to_thread(_observations, city, reach),
+        **dict(zip(("streams", "streams_heard", "observations"), counts, strict=True)),
         "accepted": city.intake.accepted + city.mqtt.accepted + sum(door.accepted for door in edges),
         "refused": city.intake.refused + city.mqtt.refused + sum(door.refused for door in edges) + city.sources.refused,
         "dead_letters": sum((await city.letters.counts()).values()),
@@ -70,9 +70,10 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
             "mqtt": f"{city.public.mqtt.host}:{city.public.mqtt.port}",
             "websocket": "{}:{}".format(*city.public.server.websocket) if city.public.server else "",
         },
-        "alarms": len(city.watch.book.open),
+        "alarms": len(city.watch.book.open) if caller.everywhere else None,
         "edges": edges_of(city),
-        "sources": {name: one.state() for name, one in sources_of(city).items()},
+        "refusals": city.doorkeeper.refusals.told() if watches(caller) else None,
+        "sources": {name: one.state() for name, one in sources_of(city).items()} if watches(caller) else {},
         "roles": sorted(city.roles),
         "work": work_of(city),
         "memory_mb": round(_memory_bytes() / 1e6),
@@ -104,8 +105,8 @@ def troubles_of(city: City) -> dict[str, str]:
     return {**city.troubles, **writers, **{name: trouble for name, trouble in others.items() if trouble}}
 
 
-async def practices_state(city: City) -> list[dict[str, Any]]:
-    """Every installed practice, and the broken ones with why."""
+async def practices_state(city: City, told: Told) -> list[dict[str, Any]]:
+    """Every installed practice, and the broken ones with why; ``told`` says which of their troubles are told."""
     settings = await asyncio.to_thread(city.catalog.settings, city.catalog.applied())
     rows = []
     for practice in city.turns.practices.found.values():
@@ -122,7 +123,7 @@ async def practices_state(city: City) -> list[dict[str, Any]]:
                 "every_s": practice.every,
                 "mandate": settings.mandates.get(practice.id, str(Mandate.ADVISE)),
                 "params": dict(settings.parameters.get(practice.id, {})),
-                "trouble": city.turns.trouble_of(practice.id),
+                "trouble": await asyncio.to_thread(told.trouble, practice.id, city.turns.trouble_of(practice.id)),
                 "decisions": decided["n"],
                 "last": to_datetime(decided["tick"]).isoformat() if decided["tick"] else None,
                 "commands": await asyncio.to_thread(projection.counts, practice.id),
@@ -247,8 +248,13 @@ def _readable(city: City, reach: Reach, property: str, kind: str, at: int) -> pa
     return streams if reach.whole else streams.filter(reach.among(column(streams, "stream").astype(np.int64)))
 
 
-def _observations(city: City, reach: Reach) -> int:
-    return LiveMoment(city.follower.live, city.follower.census).total(np.flatnonzero(reach.mask))
+def counts_of(city: City, reach: Reach) -> tuple[int, int, int]:
+    """How many streams a caller reaches, how many of them have a reading, and their Observations."""
+    live = city.follower.live
+    if reach.whole:
+        return city.catalog.streams.count, live.heard(reach.mask), live.rows
+    rows = LiveMoment(live, city.follower.census).total(np.flatnonzero(reach.mask))
+    return int(reach.mask.sum()), live.heard(reach.mask), rows
 
 
 def _things_by_kind(city: City, caller: Caller) -> dict[str, int]:

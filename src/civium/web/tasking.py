@@ -28,7 +28,8 @@ async def create_task(request: Request) -> Response:
     """Ask an actuator for something. The answer says what the guard made of it: its `status` is admitted, refused (with
     the `reason`), or advised while the city is switched to advise."""
     city, path, body = city_of(request), path_of(request), await body_of(request)
-    command, who = await asyncio.to_thread(decode_task, path, body, city.catalog, city.clock.now())
+    hidden = set(city.rights.hidden_things(caller_of(request)).tolist())
+    command, who = await asyncio.to_thread(decode_task, path, body, city.catalog, city.clock.now(), hidden)
     await asyncio.to_thread(_may_ask, request, command.actuator)
     who = caller_of(request).signed(who)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))

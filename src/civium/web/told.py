@@ -5,6 +5,7 @@ it: anyone may know. Its reasons in words, its estimates, its View and its state
 needs: they are for who may read all of those. A notice is for those whom it addresses.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from civium.core.view import column
 from civium.engines.catalog.tables import DATASTREAMS, OBSERVED_PROPERTIES, PAST
 from civium.ledger.projection import NOTICES
 
+NOT_TOLD = "why is not told here: it sees streams that are not open to everyone"
 WITHHELD = "Its reasons are not told here: it saw streams that are not open to everyone"
 
 
@@ -47,6 +49,22 @@ class Told:
     def why(self, practice: str, reason: str) -> str:
         """A reason of a practice; empty where it is not told."""
         return reason if self.all_of(practice) else ""
+
+    def trouble(self, practice: str, why: str) -> str:
+        """What troubles a practice; that something does anyone may know."""
+        return why if not why or self.all_of(practice) else NOT_TOLD
+
+    def incidents(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of incidents, without the words that may hold what was seen."""
+        return [{**row, "why": self.trouble(row["practice"], row["why"])} for row in rows]
+
+    def actuator(self, thing: int | None) -> bool:
+        """Whether the actuators of a thing are told by their names."""
+        return thing is None or thing not in self._hidden_things
+
+    @cached_property
+    def _hidden_things(self) -> frozenset[int]:
+        return frozenset(self._city.rights.hidden_things(self.caller).tolist())
 
     def rows(self, decisions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows of decisions, without the reasons that are not told."""

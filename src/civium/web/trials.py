@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused, to_datetime
-from civium.web.doors import answer, city_of
+from civium.web.doors import answer, caller_of, city_of
+from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["console"])
 _LONGEST = 10_000  # characters of parameters
@@ -87,7 +88,8 @@ class Trials:
         )  # fmt: skip
         try:
             async with asyncio.timeout(_LONGEST_S):
-                assert process.stdout is not None and process.stderr is not None  # noqa: PT018
+                assert process.stdout is not None
+                assert process.stderr is not None
                 async for line in process.stdout:
                     said = json.loads(line)
                     trial.share = said.get("share", trial.share)
@@ -117,10 +119,15 @@ def trials_of(request: Request) -> Trials:
 @router.get("/backtests")
 async def backtests(request: Request, practice: str = "") -> Response:
     """The backtests that were started here, the newest first: share done, trouble, result."""
-    return answer([one.told() for one in trials_of(request).all if practice in ("", one.practice)])
+    wanted = [one for one in trials_of(request).all if practice in ("", one.practice)]
+    told = Told(city_of(request), caller_of(request))
+    return answer(await asyncio.to_thread(lambda: [one.told() for one in wanted if told.all_of(one.practice)]))
 
 
 @router.post("/backtests")
 async def begin_backtest(request: Request, wish: Wish) -> Response:
     """Let a practice walk the last while again; nothing is sent and nothing is written."""
-    return answer(trials_of(request).begin(city_of(request), wish.practice, wish.seconds, wish.what_if).told(), 201)
+    city = city_of(request)
+    if wish.practice in city.turns.practices.found:
+        await asyncio.to_thread(Told(city, caller_of(request)).must_tell_all, wish.practice)
+    return answer(trials_of(request).begin(city, wish.practice, wish.seconds, wish.what_if).told(), 201)

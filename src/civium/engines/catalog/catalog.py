@@ -5,11 +5,10 @@ for all; each process keeps a position of its own, which says what its arrays an
 of a process, never behind it, and a process reads no further than its position.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,10 @@ import pyarrow as pa
 from sqlalchemy import (
     Connection,
     Engine,
-    FromClause,
     Select,
     Table,
-    and_,
     func,
     insert,
-    literal,
     make_url,
     select,
     update,
@@ -38,15 +34,16 @@ from civium.core import EngineUnsuitable
 from civium.core.view import ACTUATORS as ACTUATORS_SCHEMA
 from civium.core.view import THINGS as THINGS_SCHEMA
 from civium.engines.age import DataOlder
-from civium.engines.catalog import components, migrations, references, versions
+from civium.engines.catalog import components, migrations, questions, references, versions
 from civium.engines.catalog.change import Change
 from civium.engines.catalog.database import CatalogUnavailable, Database
 from civium.engines.catalog.dialects import among_ids, among_texts
 from civium.engines.catalog.kinds import Kinds
 from civium.engines.catalog.places import Places
 from civium.engines.catalog.postgresql import PostgreSql
+from civium.engines.catalog.questions import STREAMS_OF, Held, Settings
 from civium.engines.catalog.sqlite import Sqlite
-from civium.engines.catalog.streams import COMPLEX, COMPLEX_TYPE, StreamIndex
+from civium.engines.catalog.streams import COMPLEX, StreamIndex
 from civium.engines.catalog.tables import (
     ACTUATORS,
     APPLIED,
@@ -54,33 +51,17 @@ from civium.engines.catalog.tables import (
     DATASTREAMS,
     FEATURES,
     LOCATIONS,
-    MANDATES,
     METADATA,
     OBSERVED_PROPERTIES,
-    PARAMETERS,
     PAST,
-    SWITCHES,
     THING_LOCATIONS,
     THINGS,
 )
 
 STREAM = "CAT"
-STREAMS_OF = pa.schema(
-    [("stream", pa.int64()), ("thing", pa.int64()), ("property", pa.string()), ("unit", pa.string())]
-)
 _KEPT_ANSWERS = 64
 _ROWS_PER_BLOCK = 20_000
-_Held = Callable[[Table], FromClause]  # the rows of a table as of a cut
 _DATABASES: dict[str, Database] = {"sqlite": Sqlite(), "postgresql": PostgreSql()}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the operators decided: per practice its mandate and its parameters, and the city-wide switch."""
-
-    mandates: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    advise_only: bool = False
 
 
 class Catalog:
@@ -295,21 +276,8 @@ class Catalog:
 
     def streams_of(self, property: str, kind: str, cat_seq: int) -> pa.Table:
         """Streams of a property of things of a kind ("" = any) as of a cut: ``STREAMS_OF``, sorted by stream."""
-
-        def query(held: _Held) -> Select[Any]:
-            streams, properties = held(DATASTREAMS), held(OBSERVED_PROPERTIES)
-            found = (
-                select(streams.c.id, streams.c.thing, properties.c.name, streams.c.si_unit)
-                .join(properties, properties.c.id == streams.c.property)
-                .where(properties.c.name == property, streams.c.observation_type != COMPLEX_TYPE)
-                .order_by(streams.c.id)
-            )
-            if not kind:
-                return found
-            things = held(THINGS)
-            return found.join(things, things.c.id == streams.c.thing).where(things.c.kind == kind)
-
         tables = (DATASTREAMS, THINGS, OBSERVED_PROPERTIES)
+        query = partial(questions.streams_of, property=property, kind=kind)
         return self._answer(("streams", property, kind), tables, cat_seq, query, STREAMS_OF)
 
     def groups(self) -> pa.Table:
@@ -341,68 +309,28 @@ class Catalog:
 
     def things_of(self, kinds: Sequence[str], cat_seq: int) -> pa.Table:
         """Things of some kinds as of a cut, where they were then: ``civium.core.view.THINGS``, sorted by thing."""
-
-        def query(held: _Held) -> Select[Any]:
-            things, places, stays = held(THINGS), held(LOCATIONS), held(THING_LOCATIONS)
-            latest = (stays.c.time.desc(), stays.c.location.desc())
-            moved = (
-                select(
-                    stays.c.thing,
-                    places.c.lon,
-                    places.c.lat,
-                    func.row_number().over(partition_by=stays.c.thing, order_by=latest).label("rank"),
-                )
-                .join(places, places.c.id == stays.c.location)
-                .join(things, things.c.id == stays.c.thing)
-                .where(things.c.kind.in_(kinds), places.c.lon.is_not(None))
-                .subquery()
-            )
-            return (
-                select(
-                    things.c.id,
-                    things.c.kind,
-                    things.c.name,
-                    func.coalesce(moved.c.lon, things.c.lon),
-                    func.coalesce(moved.c.lat, things.c.lat),
-                    things.c.properties,
-                )
-                .outerjoin(moved, and_(moved.c.thing == things.c.id, moved.c.rank == literal(1)))
-                .where(things.c.kind.in_(kinds))
-                .order_by(things.c.id)
-            )
-
         tables = (THINGS, LOCATIONS, THING_LOCATIONS)
-        return self._answer(("things", *sorted(kinds)), tables, cat_seq, query, THINGS_SCHEMA)
+        return self._answer(
+            ("things", *sorted(kinds)), tables, cat_seq, partial(questions.things_of, kinds=kinds), THINGS_SCHEMA
+        )
 
     def actuators_of(self, kind: str, cat_seq: int) -> pa.Table:
         """Actuators of a kind as of a cut: ``civium.core.view.ACTUATORS``, sorted by actuator."""
-
-        def query(held: _Held) -> Select[Any]:
-            c = held(ACTUATORS).c
-            return select(c.id, c.thing, c.kind, c.name, c.facts).where(c.kind == kind).order_by(c.id)
-
-        return self._answer(("actuators", kind), (ACTUATORS,), cat_seq, query, ACTUATORS_SCHEMA)
+        return self._answer(
+            ("actuators", kind), (ACTUATORS,), cat_seq, partial(questions.actuators_of, kind=kind), ACTUATORS_SCHEMA
+        )
 
     def settings(self, cat_seq: int) -> Settings:
         """Mandates, parameters and the switch as of a cut."""
         with self.engine.connect() as connection:
-            mandates = connection.execute(_latest(MANDATES, "mandate", cat_seq))
-            parameters = connection.execute(_latest(PARAMETERS, "params", cat_seq))
-            switch = connection.scalar(
-                select(SWITCHES.c.advise_only).where(SWITCHES.c.seq <= cat_seq).order_by(SWITCHES.c.seq.desc()).limit(1)
-            )
-            return Settings(
-                mandates={str(practice): str(mandate) for practice, mandate in mandates},
-                parameters={practice: json.loads(params) for practice, params in parameters},
-                advise_only=bool(switch),
-            )
+            return questions.settings(connection, cat_seq)
 
     def _answer(
         self,
         name: tuple[str, ...],
         tables: Sequence[Table],
         cat_seq: int,
-        query: Callable[[_Held], Select[Any]],
+        query: Callable[[Held], Select[Any]],
         schema: pa.Schema,
     ) -> pa.Table:
         """Run a query under a cut, or give last time's answer if nothing has changed in its tables since."""
@@ -424,17 +352,6 @@ def _block(rows: Sequence[Found[Any]], schema: pa.Schema) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _latest(table: Table, column: str, cat_seq: int) -> Select[Any]:
-    last = (
-        select(table.c.practice, func.max(table.c.seq).label("seq"))
-        .where(table.c.seq <= cat_seq)
-        .group_by(table.c.practice)
-        .subquery()
-    )
-    here = and_(last.c.practice == table.c.practice, last.c.seq == table.c.seq)
-    return select(table.c.practice, table.c[column]).join(last, here)
 
 
 def _listed(keys: Sequence[str]) -> str:

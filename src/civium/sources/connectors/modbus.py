@@ -27,6 +27,7 @@ class Register(Field, frozen=True, forbid_unknown_fields=True, kw_only=True):
     table: str = "holding"  # holding, input, coil or discrete
     format: str = "uint16"  # or int16, int32, uint32, int64, uint64, float32, float64; bool for coils
     words: str = "big"  # which word of a longer value comes first: big or little
+    bytes: str = "big"  # which byte of a word comes first
 
 
 class ModbusSettings(SourceSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,8 +43,12 @@ def check(settings: ModbusSettings) -> None:
     """Raises SettingsWrong for a register that there cannot be."""
     _address(settings.url)
     for field in settings.fields:
-        if field.table not in _READERS or field.format not in _LENGTHS or field.words not in ("big", "little"):
-            raise SettingsWrong(f"register {field.address}: table, format or words is none; see docs/sources.md")
+        if (
+            field.table not in _READERS
+            or field.format not in _LENGTHS
+            or {field.words, field.bytes} - {"big", "little"}
+        ):
+            raise SettingsWrong(f"register {field.address}: table, format, words or bytes is none; see docs/sources.md")
         if (field.table in _BITS) != (field.format == "bool"):
             raise SettingsWrong(f"register {field.address}: the format bool is for coils and discrete inputs")
         if not 0 <= field.address <= 65_536 - _LENGTHS[field.format]:
@@ -101,6 +106,8 @@ def _item(client: Any, answer: Any, field: Register, at: int, now: int) -> Item:
         value = bool(answer.bits[at])
     else:
         words = answer.registers[at : at + _LENGTHS[field.format]]
+        if field.bytes == "little":
+            words = [(word & 0xFF) << 8 | word >> 8 for word in words]
         value = client.convert_from_registers(words, client.DATATYPE[field.format.upper()], word_order=field.words)
     said = {"table": field.table, "address": field.address, "value": value}
     return Item(said, now, field=field)

@@ -41,16 +41,16 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def uplink(
-    settings: LorawanSettings, about: Mapping[str, Any], data: str, decoded: Any, received: str, session: str
+    settings: LorawanSettings, about: Mapping[str, Any], data: str, decoded: Any, received: str | None, session: str
 ) -> Item:
-    """The item of an uplink; ``about`` has device, name, application, port, counter, rssi and snr.
+    """The item of an uplink, ``received`` then or (None) as it comes; ``about`` is who sent it and how it was heard.
 
     A device counts its frames for as long as a session lasts: device, session and counter make an uplink one and no
     other.
     """
     try:
         payload = base64.b64decode(data, validate=True)
-        time = from_datetime(datetime.fromisoformat(received))
+        time = None if received is None else from_datetime(datetime.fromisoformat(received))
     except (binascii.Error, ValueError, TypeError) as error:
         raise Unreadable(f"its payload or its time cannot be read: {error}") from None
     port = int(about["port"])
@@ -62,5 +62,6 @@ def uplink(
 def best(received: Any, rssi: str, snr: str) -> dict[str, Any]:
     """Signal strength [dBm] and signal to noise ratio [dB] at the gateway that heard it best."""
     heard = [one for one in received if isinstance(one, dict)] if isinstance(received, list) else []
-    loudest = max(heard, key=lambda one: one.get(rssi, -999), default={})
+    told = [one for one in heard if isinstance(one.get(rssi), int | float)]  # some gateways tell none
+    loudest: dict[str, Any] = max(told, key=lambda one: float(one[rssi]), default={})
     return {"rssi": loudest.get(rssi), "snr": loudest.get(snr)}

@@ -52,7 +52,7 @@ def plan_update(
     """
     content = decode_body(body)
     with library.opened() as writer:
-        plan = Plan(library.catalog, library.now)
+        plan = Plan(library.catalog, library.now, library.sees)
         entity, row, amended = update_into(
             plan, writer, path, content, library, replace, future_s, json_patch=json_patch
         )

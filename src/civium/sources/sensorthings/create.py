@@ -9,7 +9,7 @@ from civium.sources.batch import Batch
 from civium.sources.changes import Changes, Edits
 from civium.sources.examine import Planned, examine
 from civium.sources.intake import Intake, Receipt
-from civium.sources.sensorthings.write import Creation, plan_create
+from civium.sources.sensorthings.write import Creation, Sees, plan_create
 
 Permit = Callable[[Creation, Catalog], None]
 
@@ -23,17 +23,20 @@ class Creator:
     clock: Clock
     future_s: float
 
-    async def make(self, path: str, body: bytes, who: str, key: str = "", permit: Permit | None = None) -> Creation:
+    async def make(
+        self, path: str, body: bytes, who: str, key: str = "", permit: Permit | None = None, sees: Sees | None = None
+    ) -> Creation:
         """Put what a POST of ``body`` at ``path`` makes into the catalogue; its Observations are not stored yet.
 
-        Under the same ``key`` it is made once within some minutes; ``permit`` refuses what its sender may not make.
+        Under the same ``key`` it is made once within some minutes; ``permit`` refuses what its sender may not make, and
+        ``sees`` says what it may refer to.
         Raises InputRefused, and LogUnavailable.
         """
         planned: list[Creation] = []
 
         def build(catalog: Catalog) -> Edits:
             now = self.clock.now()
-            planned[:] = [plan_create(path, body, catalog, now)]
+            planned[:] = [plan_create(path, body, catalog, now, sees)]
             if permit is not None:
                 permit(planned[0], catalog)
             self.check(planned[0].observations, catalog, planned[0].edits)

@@ -56,7 +56,7 @@ class Group:
 
 def plan_group(steps: Sequence[Step], made: Mapping[str, str], library: Library, future_s: float) -> Group:
     """Plan all steps; ``made`` is what requests before the group made. Raises ``StepRefused``."""
-    plan, group = Plan(library.catalog, library.now), Group()
+    plan, group = Plan(library.catalog, library.now, library.sees), Group()
     touched: set[tuple[str, int]] = set()
     deleted: dict[str, list[dict[str, Any]]] = {}
     with library.opened() as writer:

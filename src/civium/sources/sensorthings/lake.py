@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import (
     ARRAY,
@@ -34,6 +35,7 @@ from civium.core import InputRefused
 from civium.engines.catalog import COUNT, NUMBER, Catalog
 from civium.sources.sensorthings.functions import Sql, Value
 
+_LANES = {"number": pa.float64(), "string": pa.string()}
 FEW = 500  # ids that are written out, so that DuckDB can skip files by them
 DIGITS = 12  # significant digits that survive the way through SI
 _TINY = 1e-200  # has a logarithm, zero has none
@@ -87,6 +89,20 @@ def among(ids: NDArray[np.int64]) -> Any:
     if len(ids) <= FEW:
         return [raw(str(int(one))) for one in ids]
     return select(func.unnest(bindparam(None, ids.tolist(), ARRAY(BigInteger))))
+
+
+def looked_up(rows: Sequence[Sequence[Any]], lanes: Sequence[str]) -> pa.Table:
+    """Rows of the catalogue (an id, and a value for each of the ``lanes``, instants [us since epoch]) for the lake."""
+    columns = {"id": pa.array([row[0] for row in rows], pa.int64())}
+    for place, lane in enumerate(lanes, 1):
+        values = [row[place] for row in rows]
+        if lane in ("instant", "end"):
+            columns[lane] = pa.array(values, pa.int64()).cast(pa.timestamp("us"))
+        elif lane == "bool":
+            columns[lane] = pa.array([None if value is None else bool(value) for value in values], pa.bool_())
+        else:
+            columns[lane] = pa.array(values, _LANES[lane])
+    return pa.table(columns)
 
 
 def lake_text(statement: Select[Any]) -> tuple[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -20,7 +20,7 @@ from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.model import ENTITIES
+from civium.sources.sensorthings.model import ENTITIES, OBSERVATIONS, TASKING, Entity
 from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
@@ -47,6 +47,21 @@ class Library:
     record: Engine | None = None
     within: float = math.inf
     sight: Sight | None = None
+
+    @property
+    def sees(self) -> Callable[[Entity, int], bool] | None:
+        """Whether the caller may know of an entity that is there; None: of every one."""
+        sight = self.sight
+        if sight is None:
+            return None
+        moment = self.moment or LakeMoment(self.observations)
+
+        def sees(entity: Entity, identity: int) -> bool:
+            if entity.table is OBSERVATIONS or entity.name in TASKING:
+                return True  # neither is referred to
+            return bool(sight.seen(entity.name, entity.table, [identity], moment, self.catalog))
+
+        return sees
 
     @contextmanager
     def opened(self) -> Iterator[Writer]:

@@ -2,9 +2,10 @@
 
 Observations and Datastreams are seen where their stream may be read. A Thing, Sensor or ObservedProperty all of whose
 Datastreams are hidden is hidden with them; so are the places and actuators of a hidden Thing, and a feature that only
-hidden Observations are of.
+hidden Observations are of. A stranger sees no feature that nothing was observed of: the Observation may be on its way.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 
-from civium.core.rights import Caller
+from civium.core.rights import Caller, Role
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
-from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, LOCATIONS, THING_LOCATIONS
+from civium.engines.catalog.tables import ACTUATORS, COMPONENTS, DATASTREAMS, LOCATIONS, THING_LOCATIONS
 from civium.engines.rights import Reach, Rights, readable_sql
 from civium.sources.sensorthings.moment import Moment
 
 _BY_COLUMN = {"Thing": "id", "HistoricalLocation": "thing", "TaskingCapability": "thing", "Actuator": "thing"}
-_OF_STREAMS = {"Sensor": "sensor", "ObservedProperty": "property"}
 Sql = ColumnElement[bool]
 
 
@@ -44,19 +44,29 @@ class Sight:
             return readable_sql(self.caller, row)
         if entity in _BY_COLUMN:
             return self._some(DATASTREAMS.alias(), "thing", row.c[_BY_COLUMN[entity]])
-        if entity in _OF_STREAMS:
-            return self._some(DATASTREAMS.alias(), _OF_STREAMS[entity], row.c.id)
+        if entity == "Sensor":
+            return self._some(DATASTREAMS.alias(), "sensor", row.c.id)
+        if entity == "ObservedProperty":
+            return self._property(row.c.id)
         if entity == "Location":
             return self._place(row.c.id)
         if entity == "FeatureOfInterest":
             open_, hidden = self._features(moment, catalog)
             places = LOCATIONS.alias()
             here = select(places.c.id).where(places.c.feature == row.c.id).correlate_except(places)
-            never = not_(among_ids(row.c.id, hidden))
-            return or_(
-                among_ids(row.c.id, open_), and_(never, not_(exists(here.where(not_(self._place(places.c.id))))))
-            )
+            shown = exists(here.where(self._place(places.c.id)))
+            unobserved = not_(among_ids(row.c.id, hidden))
+            if self.caller.role is Role.PUBLIC and not self.caller.trusted:
+                return or_(among_ids(row.c.id, open_), and_(unobserved, shown))
+            return or_(among_ids(row.c.id, open_), and_(unobserved, or_(shown, not_(exists(here)))))
         return None
+
+    def seen(self, entity: str, rows: Any, ids: Iterable[int], moment: Moment, catalog: Catalog) -> set[int]:
+        """Those of some ids of an entity, whose ``rows`` are a table, that are there and seen."""
+        condition = self.sees(entity, rows, moment, catalog)
+        query = select(rows.c.id).where(among_ids(rows.c.id, sorted(ids)))
+        with catalog.engine.connect() as connection:
+            return set(connection.scalars(query if condition is None else query.where(condition)))
 
     def actuators(self) -> Any:
         """A query for the actuators that are hidden."""
@@ -81,6 +91,15 @@ class Sight:
         """That something has a Datastream that is seen, or none at all."""
         one = select(streams.c.id).where(streams.c[column] == identity).correlate_except(streams)
         return or_(exists(one.where(readable_sql(self.caller, streams))), not_(exists(one)))
+
+    def _property(self, identity: Any) -> Sql:
+        """The same of an ObservedProperty, which may be one of several of a MultiDatastream."""
+        streams, parts = DATASTREAMS.alias(), COMPONENTS.alias()
+        own = select(streams.c.id).where(streams.c.property == identity).correlate_except(streams)
+        several = select(streams.c.id).join(parts, parts.c.datastream == streams.c.id)
+        several = several.where(parts.c.property == identity).correlate_except(streams, parts)
+        seen = [exists(one.where(readable_sql(self.caller, streams))) for one in (own, several)]
+        return or_(*seen, not_(or_(exists(own), exists(several))))
 
     def _place(self, identity: Any) -> Sql:
         """That a Location is, or was, one of a Thing that is seen, or of none."""

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Double,
     FromClause,
     MetaData,
-    Select,
     String,
     Table,
     Text,
@@ -39,7 +38,18 @@ from civium.engines.catalog.dialects import among_ids, json_ways
 from civium.sources.sensorthings.functions import Database, Sql, Value
 from civium.sources.sensorthings.geometry import present
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.lake import FEW, Units, among, calculable, json_path, json_value, lake_text, plain, utc
+from civium.sources.sensorthings.lake import (
+    FEW,
+    Units,
+    among,
+    calculable,
+    json_path,
+    json_value,
+    lake_text,
+    looked_up,
+    plain,
+    utc,
+)
 from civium.sources.sensorthings.model import (
     OBSERVATIONS,
     PARTS,
@@ -55,7 +65,6 @@ from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.scope import Scope
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
-_ARROW = {"number": pa.float64(), "string": pa.string(), "bool": pa.bool_(), "instant": pa.timestamp("us")}
 
 
 class CatalogueScope(Scope):
@@ -296,7 +305,9 @@ class ObservationScope(Scope):
         if link.own == "stream" and self.streams is not None:
             statement = statement.where(among_ids(scope.row.c.id, self.streams.tolist()))
         name = f"linked_{len(self.tables)}"
-        self.tables[name] = self._fetch(statement, list(lanes))
+        with calculable():
+            rows = self.ground.connection.execute(statement).all()
+        self.tables[name] = looked_up(rows, list(lanes))
         columns: list[Any] = [Column(lane, _LANES["instant" if lane == "end" else lane]) for lane in lanes]
         there = Table(name, MetaData(), Column("id", BigInteger), *columns)
 
@@ -308,22 +319,6 @@ class ObservationScope(Scope):
             told = (plain(way) if lane == "number" else cast(way, String) for lane, way in ways.items())
             return Value("any", func.coalesce(*told), ways=ways)
         return Value(inner.kind, of(inner.kind), end=of("end") if "end" in lanes else None)
-
-    def _fetch(self, statement: Select[Any], lanes: list[str]) -> pa.Table:
-        with calculable():
-            rows = self.ground.connection.execute(statement).all()
-        columns = {"id": pa.array([row[0] for row in rows], pa.int64())}
-        for place, lane in enumerate(lanes, 1):
-            kind = _ARROW["instant" if lane == "end" else lane]
-            values = [row[place] for row in rows]
-            if lane == "bool":
-                values = [None if value is None else bool(value) for value in values]
-            columns[lane] = (
-                pa.array(values, pa.int64()).cast(kind)
-                if "instant" in lane or lane == "end"
-                else pa.array(values, kind)
-            )
-        return pa.table(columns)
 
     def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
         c = self.row.c

@@ -6,7 +6,7 @@ and how long, how strongly and why it is wanted.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import msgspec
@@ -60,11 +60,13 @@ def _value(facts: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def decode_task(path: str, body: bytes, catalog: Catalog, now: int) -> tuple[Command, str]:
+def decode_task(
+    path: str, body: bytes, catalog: Catalog, now: int, hidden: Set[int] = frozenset()
+) -> tuple[Command, str]:
     """The command that a body (JSON) at ``Tasks`` or ``TaskingCapabilities(1)/Tasks`` asks for, and for whom.
 
-    ``now`` [us since epoch] is when its duration begins. Raises InputRefused: 400 that names the parameter, 404 for a
-    path that leads nowhere.
+    ``now`` [us since epoch] is when its duration begins; the actuators of ``hidden`` things are not
+    there. Raises InputRefused: 400 that names the parameter, 404 for a path that leads nowhere.
     """
     match = _PATH.fullmatch(path.strip("/"))
     if match is None:
@@ -76,7 +78,7 @@ def decode_task(path: str, body: bytes, catalog: Catalog, now: int) -> tuple[Com
         raise InputRefused(f"Task has no property '{unknown[0][:60]}'; it may have {', '.join(sorted(_BODY))}")
     actuator = _capability(content.get("TaskingCapability"), int(match[1]) if match[1] else None)
     row = catalog.last(ACTUATORS.name, [actuator]).get(actuator) if actuator < 2**63 else None
-    if row is None or row["gone"]:
+    if row is None or row["gone"] or row["thing"] in hidden:
         raise InputRefused(f"there is no TaskingCapability {actuator}", status=404 if match[1] else 400)
     wanted = content.get("taskingParameters")
     if not isinstance(wanted, dict):

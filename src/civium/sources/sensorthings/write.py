@@ -4,7 +4,7 @@ Planning changes nothing: the rows become one catalogue change, the Observations
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,9 @@ _DERIVED = {"Datastream": _OF_OBSERVATIONS, "MultiDatastream": _OF_OBSERVATIONS}
 _PATH = re.compile(r"(?:([A-Za-z]+)\((\d{1,18})\)/)?([A-Za-z]+)")
 
 
+Sees = Callable[[Entity, int], bool]  # whether the caller may know of an entity that is there
+
+
 @dataclass(frozen=True, slots=True)
 class Creation:
     """What a POST makes: ``edits`` of the catalogue, then ``observations`` (None if there are none).
@@ -61,13 +64,15 @@ class Creation:
         return self.edits.rows
 
 
-def plan_create(path: str, body: bytes, catalog: Catalog, now: int) -> Creation:
+def plan_create(path: str, body: bytes, catalog: Catalog, now: int, sees: Sees | None = None) -> Creation:
     """Plan the creation of ``body`` (JSON) at ``path``, such as ``Things(1)/Datastreams``; ``now`` [us since epoch].
+
+    ``sees`` says which entities the caller may refer to; what it may not know of is not there.
 
     Raises ``InputRefused``: 400 with the place in the body and why, 404 for a path that leads nowhere, 409 for a key
     that is taken.
     """
-    plan = Plan(catalog, now)
+    plan = Plan(catalog, now, sees)
     entity, identity = plan_into(plan, path, decode_body(body))
     plan.check_keys()
     return Creation(entity, identity, plan.edits, plan.batch())
@@ -136,6 +141,7 @@ class Plan:
 
     catalog: Catalog
     now: int
+    sees: Sees | None = None
     edits: Edits = field(default_factory=Edits)
     bodies: list[bytes] = field(default_factory=list)
     streams: list[int] = field(default_factory=list)
@@ -333,7 +339,9 @@ class Plan:
         """Whether an entity exists, or is about to."""
         rows = self.edits.rows.get(entity.table.name, ())
         planned = any(row["id"] == identity and is_one(entity, row) for row in rows)
-        return planned or there_is(self.catalog, entity, identity)
+        if planned or not there_is(self.catalog, entity, identity):
+            return planned
+        return self.sees is None or self.sees(entity, identity)
 
     def _nested(self, entity: Entity, identity: int, link: Link, content: Any, where: str) -> None:
         if not isinstance(content, list):

@@ -1,0 +1,71 @@
+"""What of the alarms, and of what is ordered about streams and things, a caller may know."""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from civium.alarms.alarm import Alarm
+from civium.core import InputRefused
+from civium.engines.catalog import orders
+from civium.web.doors import caller_of, city_of
+from civium.web.told import Told
+
+
+class AlarmSight:
+    """What one caller sees; ask it in a thread."""
+
+    def __init__(self, request: Request) -> None:
+        self._city, self._caller = city_of(request), caller_of(request)
+        self._told = Told(self._city, self._caller)
+        self.reach = self._told.reach
+
+    def of(self, alarm: Alarm) -> Alarm | None:
+        """An alarm with those of its streams that may be read; None where it has only others."""
+        if alarm.practice:
+            return replace(alarm, said=self._told.trouble(alarm.practice, alarm.said))
+        mine = self.reach.among(alarm.ever)
+        if mine.all():
+            return alarm
+        if not mine.any():
+            return None
+        streams = alarm.streams[self.reach.among(alarm.streams)]
+        return replace(alarm, streams=streams, size=len(streams), ever=alarm.ever[mine])
+
+    def find(self, identity: int) -> Alarm:
+        """An alarm, open or of the past; raises InputRefused (404) where there is none for the caller."""
+        found = self._city.watch.book.find(identity)
+        seen = None if found is None else self.of(found)
+        if seen is None:
+            raise InputRefused(f"there is no alarm {identity}", status=404)
+        return seen
+
+    def story(self, alarm: Alarm) -> list[dict[str, Any]]:
+        """What became of an alarm; without how many streams, where some of them are not seen."""
+        events = self._city.watch.book.story(alarm.id)
+        found = self._city.watch.book.find(alarm.id)
+        if found is not None and len(found.ever) == len(alarm.ever):
+            return events
+        return [{name: word for name, word in event.items() if name != "streams"} for event in events]
+
+    def thing(self, thing: int | None) -> bool:
+        """Whether a thing may be known of."""
+        return self._told.actuator(thing)
+
+    def may_calibrate(self, stream: int) -> None:
+        """Refuse a calibration of a stream that the caller may not write: 404 where it may not know of it, else 403."""
+        if not self.reach.holds(stream):
+            raise InputRefused(f"there is no Datastream {stream}", status=404)
+        if not self._city.rights.writable(self._caller).holds(stream):
+            raise InputRefused(f"'{self._caller.name}' may not write Datastream {stream}", status=403)
+
+    def may_withdraw_calibration(self, key: str) -> None:
+        """The same of one that is in force."""
+        order = orders.in_force(self._city.catalog, orders.CALIBRATION).get(key)
+        if order is not None:
+            try:
+                self.may_calibrate(int(order.body["datastream"]))
+            except InputRefused as error:
+                if error.status == 404:
+                    raise InputRefused(f"there is no calibration '{key}'", status=404) from None
+                raise
