@@ -1,8 +1,9 @@
-"""What the standard says of MQTT, with paho on a running city: Observations are made, and changes told (OGC 18-088, 14)."""
+"""What the standard says of MQTT, with paho on a running city: how Observations are made, and changes told (14)."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -24,8 +25,11 @@ def door(city: CityProcess) -> Door:
 @contextmanager
 def publisher(city: CityProcess) -> Iterator[paho.Client]:
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    there = Event()  # before, what is published with QoS 0 is dropped
+    client.on_connect = lambda *_: there.set()
     client.connect(*city.mqtt)
     client.loop_start()
+    assert there.wait(PATIENCE_S)
     yield client
     client.loop_stop()
     client.disconnect()
@@ -90,8 +94,9 @@ def new(plural: str, stand: dict[str, int]) -> dict[str, Any]:
     made: dict[str, dict[str, Any]] = {
         "Things": thing("new", properties={"n": 1}), "Sensors": sensor("new"), "ObservedProperties": observed("new"),
         "Locations": place("new", point(1, 2)), "FeaturesOfInterest": feature("new"),
-        "Datastreams": stream("new", **own),
-        "Observations": {"result": 2, "phenomenonTime": "2026-01-02T00:00:00Z", "Datastream": ref(stand["Datastreams"])},
+        "Datastreams": stream("new", properties={"n": 1}, **own),
+        "Observations": {"result": 2, "phenomenonTime": "2026-01-02T00:00:00Z",
+                         "Datastream": ref(stand["Datastreams"])},
         "HistoricalLocations": {"time": "2015-01-01T00:00:00Z", "Thing": ref(stand["Things"]),
                                 "Locations": [ref(stand["Locations"])]},
     }  # fmt: skip

@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from sqlalchemy import select
 
 from civium.core.observations import STORED
 from civium.core.tasks import end
 from civium.core.view import column
 from civium.engines.catalog import Change
+from civium.engines.catalog.dialects import among_ids
 from civium.engines.listeners import topics
 from civium.engines.log import Log
 from civium.engines.passing import TROUBLE
@@ -34,6 +36,7 @@ from civium.sources.sensorthings.model import (
     Entity,
     Field,
     Link,
+    between,
 )
 from civium.sources.sensorthings.moment import Row, rows_of
 from civium.sources.sensorthings.place import resolve
@@ -203,9 +206,10 @@ class Announcer:
                 public = self._open_to_all(np.array([row["id"] for row in rows], np.int64))
                 rows = [row for row, may in zip(rows, public.tolist(), strict=True) if may]
             telling = _Telling(writer, asked, entity)
+            held = _held(entity, sorted(altered), writer)
             for row in rows:
                 identity = row["id"]
-                for link, owner, parent in joined.get(identity, ()):
+                for link, owner, parent in dict.fromkeys([*joined.get(identity, ()), *held.get(identity, ())]):
                     telling.add_to(row, link, f"{owner.plural}({parent}).{link.name}", parent)
                 if identity in altered or identity in new:
                     telling.add(row, None if identity in new else altered[identity])
@@ -220,6 +224,19 @@ def _joined(entity: Entity, change: Change) -> dict[int, list[tuple[Link, Entity
         name, ours, theirs = link.through
         for row in change.rows.get(_KEPT.get(name, name), ()) if name else ():
             found.setdefault(row[theirs], []).append((link, owner, row[ours]))
+    return found
+
+
+def _held(entity: Entity, ids: list[int], writer: Writer) -> dict[int, list[tuple[Link, Entity, int]]]:
+    """Behind which links of others some entities are, by a row between them."""
+    found: dict[int, list[tuple[Link, Entity, int]]] = {}
+    for owner, link in _WAYS[entity.name] if ids else ():
+        name, ours, theirs = link.through
+        if name:
+            way = between(name)
+            query = select(way.c[theirs], way.c[ours]).where(among_ids(way.c[theirs], ids))
+            for identity, parent in writer.source.ground.connection.execute(query):
+                found.setdefault(identity, []).append((link, owner, parent))
     return found
 
 
