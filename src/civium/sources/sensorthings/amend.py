@@ -128,8 +128,12 @@ class _Update:
         if entity.name == "MultiDatastream" and (self.replace or content.keys() & {*multi.LISTS, "observationType"}):
             new |= self._components()
         for link in entity.links:
-            if link.name in content and link.through[0] != "components":
+            if link.name not in content:
+                continue
+            if link.through[0] != "components":
                 self._link(link, content[link.name], new)
+            elif entity.name != "MultiDatastream":
+                raise InputRefused(f"{at}/{link.name} cannot be changed here; PATCH the {link.name}")
         changed = {column: value for column, value in new.items() if self.row[column] != value}
         if entity.name == "Datastream" and changed.keys() & {"observation_type", "si_unit", "factor", "offset"}:
             self._keep_results({**self.row, **new})

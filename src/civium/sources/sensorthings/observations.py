@@ -259,6 +259,8 @@ def _reading(body: bytes | msgspec.Raw, datastream_id: int | None, key: str) -> 
 
 
 def _stream(one: _Observation, datastream_id: int | None) -> int:
+    if one.datastream and one.multi:
+        raise ValueError("it names a Datastream and a MultiDatastream: only one of them can be")
     told = one.datastream or one.multi
     if told is None:
         if datastream_id is None:
