@@ -150,7 +150,7 @@ def rows_of(table: pa.Table) -> Sequence[Row]:
 
 
 def areas_of(sets: Sequence[Ids], geometries: NDArray[Any]) -> list[Any]:
-    """The box around each set of features, as a geometry: a point where they are all at one; None where none has a place.
+    """The box around each set of features: a point where they are all at one, None where none of them has a place.
 
     ``geometries`` are those of all features, by id.
     """
