@@ -159,7 +159,7 @@ def areas_of(sets: Sequence[Ids], geometries: NDArray[Any]) -> list[Any]:
     some = np.flatnonzero(lengths)
     if not len(some):
         return list(areas)
-    features = np.concatenate([sets[place] for place in some])
+    features = np.concatenate([sets[place] for place in some.tolist()])
     known = features < len(geometries)
     bounds = np.full((len(features), 4), np.nan)
     bounds[known] = shapely.bounds(geometries[features[known]])
