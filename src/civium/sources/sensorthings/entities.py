@@ -16,10 +16,10 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.tables import COMPONENTS
 from civium.sources.instants import write_instant
 from civium.sources.sensorthings import multi
-from civium.sources.sensorthings.fetch import Group, Source
+from civium.sources.sensorthings.fetch import Source
 from civium.sources.sensorthings.lake import given
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, PARTS, UNIT_COLUMNS, Entity, Field, Link, target
-from civium.sources.sensorthings.moment import Row, area_of
+from civium.sources.sensorthings.moment import Row, areas_of
 from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tasking import tasking_parameters
 from civium.sources.sensorthings.tree import Expand, Query, query_parts
@@ -148,8 +148,8 @@ class Writer:
             features = ground.moment.features(streams)
             if any(map(len, features)):
                 known = ground.geometries(BY_NAME["FeatureOfInterest"], "feature")
-                for row, ids in zip(derived, features, strict=True):
-                    row["area"] = area_of(ids, known) if len(ids) else None
+                for row, area in zip(derived, areas_of(features, known), strict=True):
+                    row["area"] = area
         none = dict.fromkeys(("area", "phenomenon", "result"))
         return [{**row, **none, **more} for row, more in zip(rows, derived, strict=True)]
 
@@ -177,19 +177,16 @@ class Writer:
         children = {child["id"]: child for group in groups.values() for child in group.rows}
         all_of_them = list(children.values())
         written = dict(zip(children, self.write(there, all_of_them, expand.query, expanded=True), strict=True))
+        parts = query_parts(replace(expand.query, skip=0, skiptoken=""))
+        options = "".join(f"${name}={quote(text)}&" for name, text in parts.items())
         for row, answer in zip(rows, answers, strict=True):
             group = groups[row["id"]]
             if group.count is not None:
                 answer[f"{link.name}@iot.count"] = group.count
             answer[link.name] = [written[child["id"]] for child in group.rows]
             if group.following:
-                answer[f"{link.name}@iot.nextLink"] = self.next_link(entity, row, link, expand.query, group)
-
-    def next_link(self, entity: Entity, row: Row, link: Link, query: Query, group: Group) -> str:
-        """The address of what follows a group within its parent."""
-        following = replace(query, skip=0, skiptoken=group.following)
-        options = "&".join(f"${name}={quote(text)}" for name, text in query_parts(following).items())
-        return f"{self.self_link(entity, row)}/{link.name}?{options}"
+                following = f"{link.name}?{options}$skiptoken={quote(group.following)}"
+                answer[f"{link.name}@iot.nextLink"] = f"{self.self_link(entity, row)}/{following}"
 
     def value(self, field: Field, row: Row) -> Any:
         """The JSON value of a field."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from civium.engines.catalog import Catalog
 from civium.sources.sensorthings.geometry import Geometries, geometries
 from civium.sources.sensorthings.model import BY_NAME, Entity
-from civium.sources.sensorthings.moment import Moment, ObservationReader, area_of
+from civium.sources.sensorthings.moment import Moment, ObservationReader, areas_of
 from civium.sources.sensorthings.sight import Sight
 
 
@@ -36,7 +36,5 @@ class Ground:
         streams = np.flatnonzero(self.catalog.streams.exists)
         found = np.full(len(self.catalog.streams.exists), None, dtype=object)
         features = self.geometries(BY_NAME["FeatureOfInterest"], "feature")
-        for stream, ids in zip(streams.tolist(), self.moment.features(streams), strict=True):
-            if len(ids):
-                found[stream] = area_of(ids, features)
+        found[streams] = areas_of(self.moment.features(streams), features)
         return found

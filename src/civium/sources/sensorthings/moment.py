@@ -149,15 +149,25 @@ def rows_of(table: pa.Table) -> Sequence[Row]:
     return rows
 
 
-def area_of(features: Ids, geometries: NDArray[Any]) -> Any:
-    """The box around some features, as a geometry: a point where they are all at one; None where none has a place.
+def areas_of(sets: Sequence[Ids], geometries: NDArray[Any]) -> list[Any]:
+    """The box around each set of features: a point where they are all at one, None where none of them has a place.
 
     ``geometries`` are those of all features, by id.
     """
-    known = features[features < len(geometries)]
-    low_x, low_y, high_x, high_y = shapely.total_bounds(geometries[known])
-    if not np.isfinite(low_x):
-        return None
-    if low_x == high_x and low_y == high_y:
-        return shapely.Point(low_x, low_y)
-    return shapely.box(low_x, low_y, high_x, high_y)
+    areas = np.full(len(sets), None, object)
+    lengths = np.array([len(ids) for ids in sets], np.int64)
+    some = np.flatnonzero(lengths)
+    if not len(some):
+        return list(areas)
+    features = np.concatenate([sets[place] for place in some.tolist()])
+    known = features < len(geometries)
+    bounds = np.full((len(features), 4), np.nan)
+    bounds[known] = shapely.bounds(geometries[features[known]])
+    starts = np.cumsum(lengths[some]) - lengths[some]
+    low, high = np.fmin.reduceat(bounds[:, :2], starts), np.fmax.reduceat(bounds[:, 2:], starts)
+    placed = np.isfinite(low[:, 0])
+    single = placed & (low == high).all(axis=1)
+    wide = placed & ~single
+    areas[some[single]] = shapely.points(low[single])
+    areas[some[wide]] = shapely.box(*low[wide].T, *high[wide].T)
+    return list(areas)
