@@ -42,6 +42,10 @@ interface Hears {
   moved: (sight: Sight) => void;
 }
 
+const MOST_MOVING = 5_000; // points drawn while a slow map moves
+const SLOW_MS = 100; // a frame
+const FRAMES = 3;
+
 export class Canvas {
   readonly ground: Ground;
   private readonly overlay: MapboxOverlay;
@@ -49,6 +53,8 @@ export class Canvas {
   private measuring = false;
   private shadow: GeoJSON.GeoJSON | null = null;
   private light: [number, number] | null = null;
+  private every = 1;
+  private frames: number[] = [];
 
   constructor(
     element: HTMLElement,
@@ -79,10 +85,16 @@ export class Canvas {
     this.ground.addControl(new AttributionControl({ compact: true }), "bottom-right");
     this.ground.addControl(new ScaleControl({ maxWidth: 90 }), "bottom-right");
     this.ground.addControl(new NavigationControl({ visualizePitch: true }), "bottom-right");
-    this.overlay = new MapboxOverlay({ interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
+    const mute = () => element.querySelector("#deckgl-overlay")?.setAttribute("tabindex", "-1"); // it hears no key: the ground does
+    this.overlay = new MapboxOverlay({ onLoad: mute, interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
     this.ground.addControl(this.overlay);
+    this.ground.on("movestart", () => (this.frames = []));
+    this.ground.on("render", () => this.paced());
     this.ground.on("click", (event) => this.click(event));
-    this.ground.on("moveend", () => hears.moved(this.sight()));
+    this.ground.on("moveend", () => {
+      this.thin(1);
+      hears.moved(this.sight());
+    });
     this.ground.on("style.load", () => {
       this.put();
       element.dataset["ready"] = "yes";
@@ -144,6 +156,20 @@ export class Canvas {
     this.hears.nothing();
   }
 
+  /** Where a frame takes long while the map moves, only every so manieth point is drawn until it rests. */
+  private paced(): void {
+    const many = this.shown.layers.reduce((sum, { length }) => sum + length, 0);
+    if (many <= MOST_MOVING || this.every > 1 || !this.ground.isMoving()) return;
+    this.frames = [...this.frames.slice(1 - FRAMES), performance.now()];
+    if (this.frames.length === FRAMES && this.frames[FRAMES - 1]! - this.frames[0]! > SLOW_MS * (FRAMES - 1)) this.thin(Math.ceil(many / MOST_MOVING));
+  }
+
+  private thin(every: number): void {
+    if (every === this.every) return;
+    this.every = every;
+    this.overlay.setProps({ layers: this.layers() });
+  }
+
   private layers(): DeckLayer[] {
     const { layers, chosen, alerts, measure } = this.shown;
     const rim: [number, number, number, number] = this.dark ? [10, 14, 16, 255] : [255, 255, 255, 255];
@@ -152,8 +178,11 @@ export class Canvas {
       return new ScatterplotLayer({
         id: `kind-${layer.kind}`,
         data: {
-          length: layer.length,
-          attributes: { getPosition: { value: layer.positions, size: 2 }, getFillColor: { value: layer.colours.slice(), size: 4, normalized: true } },
+          length: Math.ceil(layer.length / this.every),
+          attributes: {
+            getPosition: { value: layer.positions, size: 2, stride: 16 * this.every },
+            getFillColor: { value: layer.colours.slice(), size: 4, stride: 4 * this.every, normalized: true },
+          },
         },
         getRadius: own.radius,
         radiusMinPixels: own.least,
