@@ -42,9 +42,16 @@ interface Hears {
   moved: (sight: Sight) => void;
 }
 
-const MOST_MOVING = 5_000; // points drawn while a slow map moves
-const SLOW_MS = 100; // a frame
-const FRAMES = 3;
+const MOST_IN_SOFTWARE = 10_000; // points that are drawn without a graphics processor
+
+/** Whether the browser draws without a graphics processor. */
+function software(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl && info ? String(gl.getParameter(info.UNMASKED_RENDERER_WEBGL)) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+}
 
 export class Canvas {
   readonly ground: Ground;
@@ -54,7 +61,7 @@ export class Canvas {
   private shadow: GeoJSON.GeoJSON | null = null;
   private light: [number, number] | null = null;
   private every = 1;
-  private frames: number[] = [];
+  private readonly software = software();
 
   constructor(
     element: HTMLElement,
@@ -88,13 +95,8 @@ export class Canvas {
     const mute = () => element.querySelector("#deckgl-overlay")?.setAttribute("tabindex", "-1"); // it hears no key: the ground does
     this.overlay = new MapboxOverlay({ onLoad: mute, interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
     this.ground.addControl(this.overlay);
-    this.ground.on("movestart", () => (this.frames = []));
-    this.ground.on("render", () => this.paced());
     this.ground.on("click", (event) => this.click(event));
-    this.ground.on("moveend", () => {
-      this.thin(1);
-      hears.moved(this.sight());
-    });
+    this.ground.on("moveend", () => hears.moved(this.sight()));
     this.ground.on("style.load", () => {
       this.put();
       element.dataset["ready"] = "yes";
@@ -133,9 +135,13 @@ export class Canvas {
     this.put();
   }
 
-  draw(shown: Shown): void {
+  /** Draw; returns of how many points one is drawn: in software so many that the map can still be moved. */
+  draw(shown: Shown): number {
     this.shown = shown;
+    const many = shown.layers.reduce((sum, { length }) => sum + length, 0);
+    this.every = this.software ? Math.max(1, Math.ceil(many / MOST_IN_SOFTWARE)) : 1;
     this.overlay.setProps({ layers: this.layers() });
+    return this.every;
   }
 
   private put(): void {
@@ -150,24 +156,11 @@ export class Canvas {
     if (this.measuring) return this.hears.measured(spot);
     const picked = this.overlay.pickObject({ x: event.point.x, y: event.point.y, radius: 8 }) as PickingInfo | null;
     const layer = picked && this.shown.layers.find(({ kind }) => picked.layer?.id === `kind-${kind}`);
-    if (layer && picked.index >= 0) return this.hears.thing(layer.places.thing[picked.index]!, layer.places.name?.[picked.index] ?? "");
+    const row = picked ? picked.index * this.every : -1;
+    if (layer && row >= 0) return this.hears.thing(layer.places.thing[row]!, layer.places.name?.[row] ?? "");
     const [building] = this.ground.getLayer("buildings") ? this.ground.queryRenderedFeatures(event.point, { layers: ["buildings"] }) : [];
     if (building) return this.hears.building(building.properties as Building, spot);
     this.hears.nothing();
-  }
-
-  /** Where a frame takes long while the map moves, only every so manieth point is drawn until it rests. */
-  private paced(): void {
-    const many = this.shown.layers.reduce((sum, { length }) => sum + length, 0);
-    if (many <= MOST_MOVING || this.every > 1 || !this.ground.isMoving()) return;
-    this.frames = [...this.frames.slice(1 - FRAMES), performance.now()];
-    if (this.frames.length === FRAMES && this.frames[FRAMES - 1]! - this.frames[0]! > SLOW_MS * (FRAMES - 1)) this.thin(Math.ceil(many / MOST_MOVING));
-  }
-
-  private thin(every: number): void {
-    if (every === this.every) return;
-    this.every = every;
-    this.overlay.setProps({ layers: this.layers() });
   }
 
   private layers(): DeckLayer[] {
@@ -187,7 +180,7 @@ export class Canvas {
         getRadius: own.radius,
         radiusMinPixels: own.least,
         radiusMaxPixels: own.most,
-        stroked: true,
+        stroked: this.every === 1,
         getLineColor: rim,
         lineWidthUnits: "pixels",
         getLineWidth: own.ring ? 2 : 0.8,
