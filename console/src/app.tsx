@@ -98,9 +98,11 @@ export function App() {
   useEffect(() => {
     const label = VIEWS.find(([at]) => at === room)?.[1];
     document.title = label ? `${t(label)} · ${name}` : name;
+  }, [room, name, t]);
+  useEffect(() => {
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true }); // a reader that speaks hears where it is now
-  }, [path, room, name, t]);
+  }, [path]);
   const urgent = desk.data ? desk.data.waiting.count + Object.keys(desk.data.troubles).length + desk.data.practices.length : 0;
   return (
     <div className={`shell ${room === "map" ? "wide" : ""}`}>

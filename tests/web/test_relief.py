@@ -18,21 +18,25 @@ WEST, SOUTH, EAST, NORTH = 24.93, 60.16, 24.96, 60.18
 TILE = (13, 4663, 2371)
 
 
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Helsinki on a slope: ten metres higher with each hundredth of a degree to the east."""
-    folder = tmp_path_factory.mktemp("relief")
+def sloping_town(folder: Path) -> Path:
+    """The city model of Helsinki on a slope: ten metres higher with each hundredth of a degree to the east."""
     rows, columns = 40, 60
     transform = from_bounds(WEST, SOUTH, EAST, NORTH, columns, rows)
     lon = WEST + (np.arange(columns) + 0.5) * (EAST - WEST) / columns
     heights = np.tile((1000 * (lon - WEST)).astype("float32"), (rows, 1))
+    slope = folder.with_suffix(".tif")
     with rasterio.open(
-        folder / "slope.tif", "w", driver="GTiff", width=columns, height=rows, count=1, dtype="float32",
-        crs="EPSG:4326", transform=transform,
+        slope, "w", driver="GTiff", width=columns, height=rows, count=1, dtype="float32", crs="EPSG:4326",
+        transform=transform,
     ) as file:  # fmt: skip
         file.write(heights, 1)
-    build_twin(locate_example("helsinki"), folder / "twin", elevation=folder / "slope.tif")
-    return folder / "twin"
+    build_twin(locate_example("helsinki"), folder, elevation=slope)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sloping_town(tmp_path_factory.mktemp("relief") / "twin")
 
 
 def test_a_tile_tells_the_height_of_the_ground(twin: Path) -> None:

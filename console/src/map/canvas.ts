@@ -42,6 +42,17 @@ interface Hears {
   moved: (sight: Sight) => void;
 }
 
+const MOST_IN_SOFTWARE = 10_000; // points that are drawn without a graphics processor
+
+/** Whether the browser draws without a graphics processor. */
+function software(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl && info ? String(gl.getParameter(info.UNMASKED_RENDERER_WEBGL)) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+}
+
 export class Canvas {
   readonly ground: Ground;
   private readonly overlay: MapboxOverlay;
@@ -49,6 +60,8 @@ export class Canvas {
   private measuring = false;
   private shadow: GeoJSON.GeoJSON | null = null;
   private light: [number, number] | null = null;
+  private every = 1;
+  private readonly software = software();
 
   constructor(
     element: HTMLElement,
@@ -79,7 +92,8 @@ export class Canvas {
     this.ground.addControl(new AttributionControl({ compact: true }), "bottom-right");
     this.ground.addControl(new ScaleControl({ maxWidth: 90 }), "bottom-right");
     this.ground.addControl(new NavigationControl({ visualizePitch: true }), "bottom-right");
-    this.overlay = new MapboxOverlay({ interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
+    const mute = () => element.querySelector("#deckgl-overlay")?.setAttribute("tabindex", "-1"); // it hears no key: the ground does
+    this.overlay = new MapboxOverlay({ onLoad: mute, interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
     this.ground.addControl(this.overlay);
     this.ground.on("click", (event) => this.click(event));
     this.ground.on("moveend", () => hears.moved(this.sight()));
@@ -121,9 +135,13 @@ export class Canvas {
     this.put();
   }
 
-  draw(shown: Shown): void {
+  /** Draw; returns of how many points one is drawn: in software so many that the map can still be moved. */
+  draw(shown: Shown): number {
     this.shown = shown;
+    const many = shown.layers.reduce((sum, { length }) => sum + length, 0);
+    this.every = this.software ? Math.max(1, Math.ceil(many / MOST_IN_SOFTWARE)) : 1;
     this.overlay.setProps({ layers: this.layers() });
+    return this.every;
   }
 
   private put(): void {
@@ -138,7 +156,8 @@ export class Canvas {
     if (this.measuring) return this.hears.measured(spot);
     const picked = this.overlay.pickObject({ x: event.point.x, y: event.point.y, radius: 8 }) as PickingInfo | null;
     const layer = picked && this.shown.layers.find(({ kind }) => picked.layer?.id === `kind-${kind}`);
-    if (layer && picked.index >= 0) return this.hears.thing(layer.places.thing[picked.index]!, layer.places.name?.[picked.index] ?? "");
+    const row = picked ? picked.index * this.every : -1;
+    if (layer && row >= 0) return this.hears.thing(layer.places.thing[row]!, layer.places.name?.[row] ?? "");
     const [building] = this.ground.getLayer("buildings") ? this.ground.queryRenderedFeatures(event.point, { layers: ["buildings"] }) : [];
     if (building) return this.hears.building(building.properties as Building, spot);
     this.hears.nothing();
@@ -152,13 +171,16 @@ export class Canvas {
       return new ScatterplotLayer({
         id: `kind-${layer.kind}`,
         data: {
-          length: layer.length,
-          attributes: { getPosition: { value: layer.positions, size: 2 }, getFillColor: { value: layer.colours.slice(), size: 4, normalized: true } },
+          length: Math.ceil(layer.length / this.every),
+          attributes: {
+            getPosition: { value: layer.positions, size: 2, stride: 16 * this.every },
+            getFillColor: { value: layer.colours.slice(), size: 4, stride: 4 * this.every, normalized: true },
+          },
         },
         getRadius: own.radius,
         radiusMinPixels: own.least,
         radiusMaxPixels: own.most,
-        stroked: true,
+        stroked: this.every === 1,
         getLineColor: rim,
         lineWidthUnits: "pixels",
         getLineWidth: own.ring ? 2 : 0.8,

@@ -41,6 +41,12 @@ function metres(width: number): unknown[] {
   return ["interpolate", ["exponential", 2], ["zoom"], 12, Math.max(0.4, width / 30), 20, width * 8];
 }
 
+/** All but a box (west, south, east, north) [deg]. */
+function around([west, south, east, north]: [number, number, number, number]): GeoJSON.Polygon {
+  const ring = (w: number, s: number, e: number, n: number) => [[w, s], [e, s], [e, n], [w, n], [w, s]];
+  return { type: "Polygon", coordinates: [ring(-180, -85, 180, 85), ring(west, south, east, north).reverse()] };
+}
+
 export function style(map: CityMap, dark: boolean): StyleSpecification {
   const paint = dark ? DARK : LIGHT;
   const of = (name: string) => ({ source: "city", "source-layer": name });
@@ -57,6 +63,7 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
   const tiles = map.tiles && { city: { type: "vector", tiles: [location.origin + map.tiles], minzoom: map.zooms[0], maxzoom: map.zooms[1], bounds: map.bounds ?? undefined, attribution: map.attribution.join("; ") } };
   const relief = map.terrain && {
     relief: { type: "raster-dem", tiles: [location.origin + map.terrain.tiles], encoding: "terrarium", tileSize: 256, minzoom: map.terrain.zooms[0], maxzoom: map.terrain.zooms[1], bounds: map.bounds ?? undefined },
+    beyond: { type: "geojson", data: around(map.bounds ?? [-180, -85, 180, 85]) }, // a tile ends later than the town does
   };
   const layers = [
     { id: "land", type: "background", paint: { "background-color": paint.land } },
@@ -65,7 +72,7 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
           { id: "works", type: "fill", ...of("landuse"), filter: one(["industrial", "commercial", "education", "health", "railway"]), paint: { "fill-color": paint.works } },
           { id: "green", type: "fill", ...of("landuse"), filter: one(["green", "farm", "sport", "wetland"]), paint: { "fill-color": paint.green } },
           { id: "wood", type: "fill", ...of("landuse"), filter: one(["wood", "forest"]), paint: { "fill-color": paint.wood } },
-          ...(relief ? [{ id: "relief", type: "hillshade", source: "relief", paint: { "hillshade-exaggeration": 0.45, "hillshade-shadow-color": paint.shade, "hillshade-highlight-color": dark ? "#39434a" : "#ffffff", "hillshade-accent-color": paint.edge } }] : []),
+          ...(relief ? [{ id: "relief", type: "hillshade", source: "relief", paint: { "hillshade-exaggeration": 0.3, "hillshade-shadow-color": paint.shade, "hillshade-highlight-color": dark ? "#39434a" : "#ffffff", "hillshade-accent-color": paint.edge } }, { id: "beyond", type: "fill", source: "beyond", paint: { "fill-color": paint.land, "fill-antialias": false } }] : []),
           { id: "water", type: "fill", ...of("water"), filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": paint.water } },
           { id: "river", type: "line", ...of("water"), filter: ["==", ["geometry-type"], "LineString"], paint: { "line-color": paint.water, "line-width": metres(6) } },
           ...roads,

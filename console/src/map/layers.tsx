@@ -5,7 +5,7 @@ import { useWords } from "../language";
 import type { Layer } from "./live";
 import { legend } from "./looks";
 
-export function Layers({ kinds, layers, off, toggle, turn }: { kinds: Kind[]; layers: Layer[]; off: Set<string>; toggle: (kind: string) => void; turn: number }) {
+export function Layers({ kinds, layers, off, toggle, turn, every }: { kinds: Kind[]; layers: Layer[]; off: Set<string>; toggle: (kind: string) => void; turn: number; every: number }) {
   const { t, language, named } = useWords();
   return (
     <section className="panel layers" aria-label={t("map.layers")} data-turn={turn}>
@@ -36,6 +36,7 @@ export function Layers({ kinds, layers, off, toggle, turn }: { kinds: Kind[]; la
           </div>
         );
       })}
+      {every > 1 && <p className="quiet">{t("map.thinned", { n: every })}</p>}
       {!kinds.length && <p className="quiet">{t("map.no.kinds")}</p>}
     </section>
   );

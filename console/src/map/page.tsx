@@ -66,6 +66,7 @@ function CityMapView({ city }: { city: CityMap }) {
   const [panel, setPanel] = useState<"layers" | "sun" | null>(() => (innerWidth > 900 ? "layers" : null));
   const [layers, setLayers] = useState<Layer[]>([]);
   const [turn, setTurn] = useState(0);
+  const [every, setEvery] = useState(1);
   const [copied, setCopied] = useState(false);
   const kinds = useMemo(() => shownKinds.filter((one) => !off.has(one.kind)), [city, off]); // eslint-disable-line
 
@@ -166,7 +167,7 @@ function CityMapView({ city }: { city: CityMap }) {
   const alerts = useMemo(() => new Set((desk.data?.notices ?? []).filter((one) => one.about !== null && one.severity !== "info").map((one) => one.about!)), [desk.data]);
   const thing = chosen && "thing" in chosen ? chosen.thing : null;
   useEffect(() => {
-    canvas.current?.draw({ layers, chosen: thing, alerts, measure: measure ?? [] });
+    setEvery(canvas.current?.draw({ layers, chosen: thing, alerts, measure: measure ?? [] }) ?? 1);
     if (holder.current) holder.current.dataset["turn"] = String(turn);
   }, [layers, thing, alerts, measure, turn, dark]);
   useEffect(() => say({ thing: thing === null ? null : String(thing) }), [thing, say]);
@@ -215,6 +216,7 @@ function CityMapView({ city }: { city: CityMap }) {
           layers={layers}
           off={off}
           turn={turn}
+          every={every}
           toggle={(kind) =>
             setOff((before) => {
               const next = new Set(before);

@@ -276,7 +276,7 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
 def _here(*names: str) -> list[Label[Any]]:
     """Where a thing is now, else where it was registered: longitude and latitude [deg], under these names."""
     stays = THING_LOCATIONS.c
-    told = []
+    told: list[Label[Any]] = []
     for of, name in zip(("lon", "lat"), names or ("here_lon", "here_lat"), strict=True):
         moved = (
             select(LOCATIONS.c[of])

@@ -1,0 +1,24 @@
+"""The relief of a town that has a terrain is drawn under its streets."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.city.conftest import CityProcess, new_city
+from tests.console.conftest import Open
+from tests.web.test_relief import sloping_town
+
+__all__ = ["new_city"]
+
+
+def test_a_town_on_a_slope_shows_its_relief(look: Open, new_city: Callable[..., CityProcess]) -> None:
+    city = new_city(idle=True)
+    sloping_town(city.folder / "twin")
+    page = look("/console", base=city.url)
+    with page.expect_response(re.compile(r"/tiles/terrain/.*\.png")) as told:
+        page.goto("/console/map")
+    assert told.value.ok
+    assert told.value.headers["content-type"] == "image/png"
+    expect(page.locator(".map[data-ready]")).to_be_attached()
+    page.wait_for_timeout(3000)  # what the map complains of while it draws fails the test
