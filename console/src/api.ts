@@ -30,6 +30,8 @@ export interface Waiting {
   created: number;
   why: string;
   actuator: string;
+  capability: number;
+  facts: Record<string, unknown>;
   thing: number | null;
   of: string;
 }
@@ -113,6 +115,7 @@ export interface CityMap {
   attribution: string[];
   tiles: string | null;
   zooms: [number, number];
+  terrain: { tiles: string; zooms: [number, number] } | null;
   kinds: Kind[];
 }
 export interface Places {
@@ -162,6 +165,13 @@ export interface Touch {
   status: string;
   why: string;
 }
+export interface Actuator {
+  id: number;
+  name: string;
+  kind: string;
+  facts: Record<string, unknown>;
+  held: { practice: string; tier: string; until: number; task: number | null } | null;
+}
 export interface Thing {
   id: number;
   key: string;
@@ -172,7 +182,7 @@ export interface Thing {
   lat: number | null;
   facts: Record<string, unknown>;
   streams: Stream[];
-  actuators: { id: number; name: string; kind: string; facts: Record<string, unknown> }[];
+  actuators: Actuator[];
   commands: Touch[];
   notices: Notice[];
 }
@@ -215,8 +225,8 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return answer(await fetch(path, { headers: credentials(false), signal: signal ?? null }));
 }
 
-export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const headers = { "Content-Type": "application/json", ...credentials(true) };
+export async function send<T>(method: string, path: string, body?: unknown, type = "application/json"): Promise<T> {
+  const headers = { "Content-Type": type, ...credentials(true) };
   const content = typeof body === "string" ? body : JSON.stringify(body ?? {});
   return answer(await fetch(path, { method, headers, body: content }));
 }

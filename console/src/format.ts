@@ -77,3 +77,9 @@ export function since(seconds: number, language: Language): string {
   if (size < 129_600) return format.format(Math.round(seconds / 3600), "hour");
   return format.format(Math.round(seconds / 86_400), "day");
 }
+
+/** A length of time [s] in the largest unit that fits. */
+export function lasting(seconds: number, language: Language): string {
+  const [value, unit]: [number, string] = seconds < 90 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"] : seconds < 172_800 ? [seconds / 3600, "hour"] : [seconds / 86_400, "day"];
+  return value.toLocaleString(language, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: value < 10 ? 1 : 0 });
+}

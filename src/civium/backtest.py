@@ -2,17 +2,18 @@
 
 The practice starts afresh and walks the chosen time tick by tick; each View holds only what lies before its tick.
 Nothing is sent and nothing is written. Where the practice decided for real at the same tick, the two are compared.
+Several variants of its parameters walk side by side, over the same Views.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from civium.client import CityClient
-from civium.core import MICROSECONDS, InputRefused, NeedUnmet, Plan
-from civium.core.wire import decode_plan
+from civium.core import MICROSECONDS, InputRefused, NeedUnmet, Plan, View
+from civium.core.wire import convert_params, decode_plan
 from civium.practices.discovery import load_practices
 from civium.turn import decide_on
 from civium.twin.views import require_needs
@@ -20,55 +21,103 @@ from civium.twin.views import require_needs
 
 @dataclass(slots=True)
 class Backtest:
-    """What came of it: counts, the notices that it would have sent, and its estimates against what was measured."""
+    """What came of one variant: its parameters that are not the defaults, counts, the notices that it would have sent.
 
+    ``changes`` is how often its wish for an actuator changed, ``differ`` how many wishes the first variant had not.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
     ticks: int = 0
     held: int = 0
     decided: int = 0
     commands: int = 0
     estimates: int = 0
-    notices: Counter[str] = field(default_factory=Counter)
+    notices: dict[str, int] = field(default_factory=dict)
     agree: int = 0
     compared: int = 0
+    changes: int = 0
+    differ: int = 0
 
 
-def backtest(client: CityClient, name: str, start: int, end: int, say: Callable[[float], None]) -> Backtest:
-    """Walk ``start < tick <= end`` [us since epoch]; ``say`` hears the share done. Raises InputRefused if unknown."""
+@dataclass(slots=True)
+class _Walker:
+    """One variant on its way: its states, and what it wished last of each actuator."""
+
+    result: Backtest
+    params: bytes
+    states: dict[str, bytes] = field(default_factory=dict)
+    last: dict[int, float | str] = field(default_factory=dict)
+
+
+def backtest(
+    client: CityClient,
+    name: str,
+    start: int,
+    end: int,
+    say: Callable[[float], None],
+    variants: Sequence[Mapping[str, Any]] = (),
+) -> list[Backtest]:
+    """Walk ``start < tick <= end`` [us since epoch]; ``say`` hears the share done.
+
+    The first result is that of the parameters that are in force, then one for each of the ``variants``: parameters that
+    take the place of those in force. Raises InputRefused for an unknown practice or parameter.
+    """
     practice = load_practices().found.get(name)
     if practice is None:
         raise InputRefused(f"no practice '{name}' is installed")
+    now = {p["name"]: p["value"] for p in client.get(f"/api/practices/{name}")["params"] if p["value"] != p["default"]}
+    walkers = []
+    for params in (now, *({**now, **variant} for variant in variants)):
+        try:
+            convert_params(practice.params, params)
+        except msgspec.ValidationError as error:
+            raise InputRefused(f"parameters of {name}: {error}") from None
+        walkers.append(_Walker(Backtest(params), msgspec.json.encode(params)))
     every = int(practice.every * MICROSECONDS)
     ticks = range((start // every + 1) * every, end + 1, every)
     real = {tuple(d["id"].split(".")[-2:]): d for d in client.get("/api/decisions", practice=name, limit=1000)}
-    result = Backtest()
-    states: dict[str, bytes] = {}
     turns = [(tick, shard) for tick in ticks for shard in practice.parts]
     for number, (tick, shard) in enumerate(turns):
         say(number / len(turns))
-        result.ticks += shard == practice.parts[0]
+        for walker in walkers:
+            walker.result.ticks += shard == practice.parts[0]
         view = client.past(name, tick, shard)
         if shard != "all" and view.things.num_rows == 0:
             continue
         try:
             require_needs(practice, view)
         except NeedUnmet:
-            result.held += 1
+            for walker in walkers:
+                walker.result.held += 1
             continue
-        decided = decide_on(name, view, states.get(shard), b"{}")
-        states[shard], plan = decided.state, decode_plan(decided.plan)
-        _count(result, plan)
+        plans = [_step(walker, name, view, shard) for walker in walkers]
+        first = _wishes(plans[0])
+        told = None
         if (own := real.get((shard, str(tick // MICROSECONDS)))) is not None:
-            told = client.get(f"/api/decisions/{own['id']}")["entry"]["plan"]
-            result.compared += 1
-            result.agree += _wishes(plan) == _wishes(msgspec.convert(told, Plan))
-    return result
+            told = _wishes(msgspec.convert(client.get(f"/api/decisions/{own['id']}")["entry"]["plan"], Plan))
+        for walker, plan in zip(walkers, plans, strict=True):
+            wishes = _wishes(plan)
+            walker.result.differ += sum(wishes.get(one) != first.get(one) for one in wishes.keys() | first.keys())
+            walker.result.compared += told is not None
+            walker.result.agree += wishes == told
+    return [walker.result for walker in walkers]
 
 
-def _count(result: Backtest, plan: Plan) -> None:
+def _step(walker: _Walker, name: str, view: View, shard: str) -> Plan:
+    """Let one variant decide on a View, and count what it wishes."""
+    decided = decide_on(name, view, walker.states.get(shard), walker.params)
+    walker.states[shard], plan = decided.state, decode_plan(decided.plan)
+    result = walker.result
     result.decided += 1
     result.commands += len(plan.commands)
     result.estimates += len(plan.estimates)
-    result.notices.update(f"{n.severity}: {n.key}" for n in plan.notices)
+    for notice in plan.notices:
+        key = f"{notice.severity}: {notice.key}"
+        result.notices[key] = result.notices.get(key, 0) + 1
+    for actuator, value in _wishes(plan).items():
+        result.changes += walker.last.get(actuator, value) != value
+        walker.last[actuator] = value
+    return plan
 
 
 def _wishes(plan: Plan) -> dict[int, float | str]:

@@ -343,13 +343,16 @@ def backtest(
     start: Annotated[str | None, typer.Option("--from", help="First instant, e.g. 2026-06-01T08:00Z.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last instant.")] = None,
     lines: Annotated[bool, typer.Option("--json", help="Progress and result as JSON, one object a line.")] = False,
+    what_if: Annotated[
+        list[str] | None, typer.Option(help='Other parameters beside those in force, as JSON: {"lapse": 20}.')
+    ] = None,
 ) -> None:
     """What a practice would have decided on the city's own past; nothing is sent or written."""
     from civium.client import connect
     from civium.show import run_backtest
 
     with connect(city) as client:
-        run_backtest(client, practice, start, end, lines=lines)
+        run_backtest(client, practice, start, end, what_if or (), lines=lines)
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 import importlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -88,35 +90,56 @@ def run_replay(client: CityClient, start: str | None, end: str | None, practice:
     return 1 if counts["different"] else 2 if counts["not replayable"] else 0
 
 
-def run_backtest(client: CityClient, practice: str, start: str | None, end: str | None, *, lines: bool = False) -> None:
+def run_backtest(
+    client: CityClient,
+    practice: str,
+    start: str | None,
+    end: str | None,
+    what_if: Sequence[str] = (),
+    *,
+    lines: bool = False,
+) -> None:
     """Walk the past (default: the last hour of the city's clock) and say what the practice would have done.
 
-    With ``lines`` for a program: a JSON object a line, the share that is done and at last the result.
+    A column for the parameters in force and one for each JSON object of ``what_if``. With ``lines`` for a program: a
+    JSON object a line, the share that is done and at last the results.
     """
     now = from_datetime(datetime.fromisoformat(client.get("/api/status")["now"]))
     last = _instant(end) if end else now
     first = _instant(start) if start else last - 3600 * MICROSECONDS
     if first >= last:
         raise InputRefused("the backtest would end before it begins; look at --from and --to")
+    try:
+        variants = [msgspec.json.decode(text, type=dict[str, Any]) for text in what_if]
+    except msgspec.MsgspecError as error:
+        raise InputRefused(f"--what-if takes parameters as a JSON object: {error}") from None
     if lines:
-        told = backtest(client, practice, first, last, lambda share: print(json.dumps({"share": share}), flush=True))  # noqa: T201 (--json)
-        print(json.dumps({"share": 1.0, "result": asdict(told)}), flush=True)  # noqa: T201 (--json)
+
+        def say(share: float) -> None:
+            print(json.dumps({"share": share}), flush=True)  # noqa: T201 (--json)
+
+        results = [asdict(one) for one in backtest(client, practice, first, last, say, variants)]
+        print(json.dumps({"share": 1.0, "results": results}), flush=True)  # noqa: T201 (--json)
         return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"backtest of {practice}", total=1.0)
-        done = backtest(client, practice, first, last, lambda share: progress.update(task, completed=share))
-    table = Table(title=f"{practice} on the city's own past", show_header=False)
-    table.add_row("from", to_datetime(first).isoformat())
-    table.add_row("to", to_datetime(last).isoformat())
-    table.add_row("ticks", f"{done.ticks} ({done.held} held: an input was missing or stale)")
-    table.add_row("decisions", str(done.decided))
-    table.add_row("commands it would have wished for", str(done.commands))
-    table.add_row("estimates", str(done.estimates))
-    for key, count in done.notices.most_common():
-        table.add_row(f"notice {key}", str(count))
+        done = backtest(client, practice, first, last, lambda share: progress.update(task, completed=share), variants)
+    table = Table(title=f"{practice} from {to_datetime(first).isoformat()} to {to_datetime(last).isoformat()}")
+    for heading in ("", "as it is", *what_if):
+        table.add_column(heading)
+    table.add_row("ticks", *(f"{one.ticks} ({one.held} held: an input was missing or stale)" for one in done))
+    table.add_row("decisions", *(str(one.decided) for one in done))
+    table.add_row("commands it would have wished for", *(str(one.commands) for one in done))
+    table.add_row("wishes that changed", *(str(one.changes) for one in done))
+    table.add_row("estimates", *(str(one.estimates) for one in done))
+    for key in sorted({key for one in done for key in one.notices}):
+        table.add_row(f"notice {key}", *(str(one.notices.get(key, 0)) for one in done))
     table.add_row(
-        "same wishes as decided for real", f"{done.agree} of {done.compared}" if done.compared else "not decided then"
+        "same wishes as decided for real",
+        *(f"{one.agree} of {one.compared}" if one.compared else "not decided then" for one in done),
     )
+    if variants:
+        table.add_row("wishes other than as it is", *(str(one.differ) for one in done))
     console.print(table)
 
 

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(
     reason="needs mosquitto-clients",
 )
 PATIENCE_S = 40.0
+PLACE = {"name": "p", "description": "p", "encodingType": "application/geo+json",
+         "location": {"type": "Point", "coordinates": [24.9, 60.2]}}  # fmt: skip
 OM = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_"
 
 
@@ -75,7 +77,7 @@ def make(city: CityProcess, path: str, body: Any) -> int:
 
 
 def thing(name: str) -> dict[str, Any]:
-    return {"name": name, "description": "a post", "properties": {"height": 3}}
+    return {"name": name, "description": "a post", "properties": {"height": 3}, "Locations": [PLACE]}
 
 
 def stream(city: CityProcess, name: str, **properties: Any) -> int:
@@ -88,9 +90,7 @@ def found(city: CityProcess, query: str) -> Any:
 
 
 def test_an_operator_makes_every_entity_on_its_topic(city: CityProcess) -> None:
-    place = {"name": "p", "description": "p", "encodingType": "application/geo+json",
-             "location": {"type": "Point", "coordinates": [24.9, 60.2]}}  # fmt: skip
-    deep = {**thing("by mqtt"), "Locations": [place], "Datastreams": [datastream(Observations=[{"result": 21.5}])]}
+    deep = {**thing("by mqtt"), "Datastreams": [datastream(Observations=[{"result": 21.5}])]}
     mosquitto_pub(city, "v1.1/Things", deep, operator=True)
     query = "Things?$filter=name eq 'by mqtt'&$expand=Locations,Datastreams($expand=Observations)"
     [made] = wait_for(lambda: found(city, query), PATIENCE_S)

@@ -9,9 +9,10 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from civium.city_folder import token
+from civium.twin.model import build_twin, locate_example
 from civium.web.console import BUILT
 from tests.city.conftest import CityProcess
 
@@ -57,6 +58,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcess]:
     if not (BUILT / "index.html").is_file():
         _missing("the console is not built: make setup, with npm's registry within reach")
     folder = tmp_path_factory.mktemp("console") / "city"
+    build_twin(locate_example("helsinki"), folder / "twin")
     city = CityProcess(folder, False, {"CIVIUM_CLOCK_SOURCE": "door", "CIVIUM_NAME": "Testville"}).start()
     lines = [
         {
@@ -114,6 +116,7 @@ def look(browser: Browser, town: CityProcess) -> Iterator[Open]:
             assert answer.ok
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda told: complaints.append(told.text) if _broken(told) else None)
         page.on("request", lambda asked: complaints.append(asked.url) if _foreign(asked.url, own) else None)
         page.goto(path)
         return page
@@ -122,6 +125,11 @@ def look(browser: Browser, town: CityProcess) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def _broken(told: ConsoleMessage) -> bool:
+    """Whether the console complained; that a request was refused the page tells by itself."""
+    return told.type == "error" and not told.text.startswith("Failed to load resource")
 
 
 def _foreign(address: str, own: str) -> bool:
@@ -135,3 +143,16 @@ def axe(repository: Path) -> str:
     if not path.is_file():
         _missing("axe-core is not installed: npm install in console/")
     return path.read_text(encoding="utf-8")
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """What axe-core finds serious or critical: rule and element."""
+    page.evaluate(axe)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags)
+    return [
+        f"{one['id']}: {node['html'][:160]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

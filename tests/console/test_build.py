@@ -5,10 +5,12 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from civium.web.console import BUILT
 from civium.web.language import CATALOGUES, LANGUAGES
+from tests.city.conftest import CityProcess
 
 FIRST_PAINT = 1_500_000  # bytes, gzipped
 ADDRESS = re.compile(r"\b(?:https?|wss?)://[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
@@ -35,6 +37,19 @@ def test_the_desk_is_small_and_the_map_comes_later(manifest: dict[str, dict[str,
     size = sum(len(gzip.compress((BUILT / name).read_bytes())) for name in first)
     assert size < FIRST_PAINT
     assert not any(b"maplibregl-map" in (BUILT / name).read_bytes() for name in first if name.endswith(".js"))
+
+
+def test_scripts_and_styles_come_compressed_to_who_takes_it(town: CityProcess) -> None:
+    for name in BUILT.joinpath("assets").iterdir():
+        told = {
+            encoding: httpx.get(f"{town.url}/console/assets/{name.name}", headers={"Accept-Encoding": encoding})
+            for encoding in ("gzip", "identity")
+        }
+        assert all(one.content == name.read_bytes() for one in told.values())
+        packed = name.suffix in (".js", ".mjs", ".css")
+        assert (told["gzip"].headers.get("content-encoding") == "gzip") == packed, name.name
+        assert "content-encoding" not in told["identity"].headers
+        assert "default-src 'none'" in told["gzip"].headers["content-security-policy"]
 
 
 def test_every_key_is_in_every_language(repository: Path) -> None:

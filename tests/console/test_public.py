@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.city.conftest import CityProcess
-from tests.console.conftest import PATIENCE_MS, Open
-from tests.console.test_console import barriers
+from tests.console.conftest import PATIENCE_MS, Open, barriers
 
 expect.set_options(timeout=PATIENCE_MS)
 

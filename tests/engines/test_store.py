@@ -92,7 +92,8 @@ def test_a_lake_of_an_older_release_is_upgraded_only_when_that_is_asked_for(tmp_
         store._connection.execute(f"DROP TABLE lake.{name}")
     for change in ("DROP TABLE lake.version", "DROP TABLE lake.applied_0",
                    "CREATE TABLE lake.applied (shard INTEGER, seq BIGINT, log VARCHAR)",
-                   "INSERT INTO lake.applied VALUES (0, 1, 'log')"):  # fmt: skip
+                   "INSERT INTO lake.applied VALUES (0, 1, 'log')",
+                   "ALTER TABLE lake.observations DROP COLUMN made_here"):  # fmt: skip
         store._connection.execute(change)  # as release 0.1.0 left it
     store.close()
     with pytest.raises(DataOlder, match="civium upgrade"):

@@ -9,6 +9,7 @@ from tests.city.conftest import CityProcess, city
 
 __all__ = ["city"]
 
+WORDS = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_CategoryObservation"
 POINT = {"type": "Point", "coordinates": [24.9, 60.1]}
 ELSEWHERE = {"type": "Point", "coordinates": [25.0, 60.2]}
 
@@ -159,7 +160,7 @@ def test_an_observation_is_corrected_moved_and_taken_away(door: Door) -> None:
         ("Things({thing})", {"Locations": {}}, 400, "must be a list"),
         ("Things({thing})", [], 400, "must be an object"),
         ("Datastreams({stream})", {"Thing": None}, 400, "refer to a Thing"),
-        ("Datastreams({stream})", {"unitOfMeasurement": {"symbol": "hPa"}}, 409, "Observations in another quantity"),
+        ("Datastreams({stream})", {"observationType": WORDS}, 409, "Observations in another quantity"),
         ("Observations({observation})", {"result": "warm"}, 400, "takes numbers"),
         ("Observations({observation})", {"Datastream": {"@iot.id": 9999}}, 400, "there is no Datastream 9999"),
         ("Observations({observation})", {"resultTime": "2099-01-01T00:00:00Z"}, 400, "in the future"),

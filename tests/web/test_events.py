@@ -75,7 +75,8 @@ def test_who_shows_no_token_hears_what_is_open_alone(city: CityProcess, streams:
     with httpx.Client(base_url=city.url) as stranger:
         _, heard = _values(stranger, 285.0)
     assert set(heard) == {str(streams["open"])}
-    assert httpx.get(f"{city.url}/api/streams/{streams['restricted']}/chart", params=SPAN).status_code == 404
+    for of in ("chart", "gaps"):
+        assert httpx.get(f"{city.url}/api/streams/{streams['restricted']}/{of}", params=SPAN).status_code == 404
 
 
 SPAN = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.city.conftest import CityProcess, city
+from tests.web.standard import place
 
 __all__ = ["city"]
 
@@ -23,6 +24,7 @@ def streams(city: CityProcess) -> list[int]:
         thing = {
             "name": f"oven {name}",
             "description": "",
+            "Locations": [place()],
             "Datastreams": [
                 {
                     "name": name,

@@ -63,10 +63,10 @@ def test_a_data_array_answers_a_link_a_row_and_error_for_a_refused_one(city: Cit
     identity = int(stream.rpartition("(")[2].rstrip(")"))
     body = [{"Datastream": {"@iot.id": identity}, "components": ["phenomenonTime", "result"],
              "dataArray": [["2026-01-01T00:00:00Z", 1], ["2026-01-01T00:00:01Z", "hot"], ["tomorrow", 3]]}]  # fmt: skip
-    refused = city.client.http.post("/v1.1/CreateObservations", json=body)
+    refused = city.client.http.post("/v1.1/CreateObservations?on_error=refuse", json=body)
     assert refused.status_code == 400
     assert [row["row"] for row in refused.json()["rows"]] == [1, 2]
-    kept = city.client.http.post("/v1.1/CreateObservations?on_error=keep", json=body)
+    kept = city.client.http.post("/v1.1/CreateObservations", json=body)
     assert kept.status_code == 201
     link, *others = kept.json()
     assert others == ["error", "error"]

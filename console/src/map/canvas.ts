@@ -153,7 +153,7 @@ export class Canvas {
         id: `kind-${layer.kind}`,
         data: {
           length: layer.length,
-          attributes: { getPosition: { value: layer.positions, size: 2 }, getFillColor: { value: layer.colours.slice(), size: 4 } },
+          attributes: { getPosition: { value: layer.positions, size: 2 }, getFillColor: { value: layer.colours.slice(), size: 4, normalized: true } },
         },
         getRadius: own.radius,
         radiusMinPixels: own.least,

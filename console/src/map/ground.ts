@@ -29,7 +29,7 @@ const DARK: Paint = {
   land: "#12171a", green: "#16231b", wood: "#182a1e", water: "#0d2735", works: "#171b1d", main: "#4d4737", street: "#2c3338", path: "#23292d", edge: "#0c1012",
   low: "#262d32", tall: "#47525a", tree: "#2f5238", word: "#a9b2b8", halo: "#0f1316", shade: "#000000",
 };
-const FONT = ["Inter Variable", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"];
+const FONT = ["Inter Variable", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Micro Hei", "sans-serif"];
 const ROADS: [string, string[], number][] = [
   ["path", ["footway", "cycleway", "path", "steps", "pedestrian"], 1.5],
   ["street", ["service", "residential", "living_street", "unclassified"], 6],
@@ -55,6 +55,9 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
     paint: { "line-color": paint[name as "path" | "street" | "main"], "line-width": metres(width), ...(name === "path" ? { "line-opacity": 0.8 } : {}) },
   }));
   const tiles = map.tiles && { city: { type: "vector", tiles: [location.origin + map.tiles], minzoom: map.zooms[0], maxzoom: map.zooms[1], bounds: map.bounds ?? undefined, attribution: map.attribution.join("; ") } };
+  const relief = map.terrain && {
+    relief: { type: "raster-dem", tiles: [location.origin + map.terrain.tiles], encoding: "terrarium", tileSize: 256, minzoom: map.terrain.zooms[0], maxzoom: map.terrain.zooms[1], bounds: map.bounds ?? undefined },
+  };
   const layers = [
     { id: "land", type: "background", paint: { "background-color": paint.land } },
     ...(tiles
@@ -62,6 +65,7 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
           { id: "works", type: "fill", ...of("landuse"), filter: one(["industrial", "commercial", "education", "health", "railway"]), paint: { "fill-color": paint.works } },
           { id: "green", type: "fill", ...of("landuse"), filter: one(["green", "farm", "sport", "wetland"]), paint: { "fill-color": paint.green } },
           { id: "wood", type: "fill", ...of("landuse"), filter: one(["wood", "forest"]), paint: { "fill-color": paint.wood } },
+          ...(relief ? [{ id: "relief", type: "hillshade", source: "relief", paint: { "hillshade-exaggeration": 0.45, "hillshade-shadow-color": paint.shade, "hillshade-highlight-color": dark ? "#39434a" : "#ffffff", "hillshade-accent-color": paint.edge } }] : []),
           { id: "water", type: "fill", ...of("water"), filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": paint.water } },
           { id: "river", type: "line", ...of("water"), filter: ["==", ["geometry-type"], "LineString"], paint: { "line-color": paint.water, "line-width": metres(6) } },
           ...roads,
@@ -81,7 +85,7 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
   const shadow = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
   return {
     version: 8,
-    sources: { ...(tiles || {}), shadow },
+    sources: { ...(tiles || {}), ...(relief || {}), shadow },
     light: { anchor: "map", color: "#ffffff", intensity: dark ? 0.25 : 0.35, position: [1.2, 200, 40] },
     layers,
   } as unknown as StyleSpecification;

@@ -2,6 +2,7 @@
 import { useAsk, type Thing } from "../api";
 import { number } from "../format";
 import { useWords } from "../language";
+import { Actuators } from "../pages/actuators";
 import { Facts, Streams, Touched } from "../pages/things";
 import { StreamChart } from "../pages/stream";
 import { Asked, Link } from "../parts/base";
@@ -24,7 +25,7 @@ export function Inspector({ chosen, close, at }: { chosen: { thing: number } | {
 
 function Inspected({ id, at }: { id: number; at: number | undefined }) {
   const { t, named } = useWords();
-  const thing = useAsk<Thing>(`/api/things/${id}`, 15_000);
+  const thing = useAsk<Thing>(`/api/things/${id}`, 5000);
   return (
     <Asked of={thing} rows={5}>
       {(told) => (
@@ -42,6 +43,7 @@ function Inspected({ id, at }: { id: number; at: number | undefined }) {
             .map((stream) => (
               <StreamChart key={stream.id} stream={stream} small {...(at === undefined ? {} : { at })} />
             ))}
+          <Actuators thing={told} />
           <Touched thing={told} />
           <Facts thing={told} />
           <p>

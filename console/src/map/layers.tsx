@@ -21,7 +21,7 @@ export function Layers({ kinds, layers, off, toggle, turn }: { kinds: Kind[]; la
               </span>
               <small className="n">{layer ? `${number(layer.heard, language)} / ${number(things, language)}` : number(things, language)}</small>
             </label>
-            {layer && !off.has(kind) && (
+            {layer && !off.has(kind) && layer.bounds.length > 0 && (
               <ul className="legend">
                 {legend(kind, property!, layer.unit, layer.bounds, language, (n) => (n ? t("map.stage", { n: n - 1 }) : t("map.changing"))).map(([[r, g, b], words], step) => (
                   <li key={step}>

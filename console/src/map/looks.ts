@@ -64,7 +64,7 @@ export function legend(kind: string, property: string, unit: string, bounds: num
     const s = shown(value, unit, property);
     return number(s.value, language, Math.min(s.digits, 1));
   };
-  if (!bounds.length) return [[own.scale[0]!, "·"]];
+  if (!bounds.length) return []; // all tell the same: no scale
   return own.scale.slice(0, bounds.length + 1).map((colour, n) => {
     const from = n ? say(bounds[n - 1]!) : "";
     return [colour, n === 0 ? `< ${say(bounds[0]!)}` : n === bounds.length ? `≥ ${from}` : from];

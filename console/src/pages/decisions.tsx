@@ -5,9 +5,8 @@ import { useAsk, type Decision, type Practice, type Story } from "../api";
 import { clock, day, moment } from "../format";
 import { useWords } from "../language";
 import { Asked, Card, Link, Mandate, Page, Status } from "../parts/base";
+import { TIERS } from "../parts/takeover";
 import { Last } from "./practices";
-
-const TIERS = ["life", "duty", "comfort"];
 
 export function DecisionsPage() {
   const { t } = useWords();

@@ -4,13 +4,14 @@ import { useState } from "react";
 import { Button } from "react-aria-components";
 
 import { useDesk } from "../app";
-import { send, type Desk, type Waiting } from "../api";
+import { Refused, send, type Desk, type Waiting } from "../api";
 import { usePulse } from "../events";
 import { clock, moment, short, since } from "../format";
 import { useWords } from "../language";
 import { Asked, Card, Empty, Link, Page } from "../parts/base";
 import { Icon } from "../parts/icons";
 import { Reason, type Ask } from "../parts/reason";
+import { TakeOver, type Target } from "../parts/takeover";
 import { Alarms } from "./alarms";
 
 export function DeskPage() {
@@ -152,6 +153,19 @@ function Approvals({ waiting }: { waiting: Desk["waiting"] }) {
   const { t, named } = useWords();
   const client = useQueryClient();
   const [ask, setAsk] = useState<Ask | null>(null);
+  const [target, setTarget] = useState<Target | null>(null);
+  const address = (command: Waiting, verdict: string) => `/api/decisions/${encodeURIComponent(command.decision)}/commands/${command.number}/${verdict}`;
+  const take = (command: Waiting) =>
+    setTarget({
+      actuator: command.capability,
+      name: command.of || command.actuator,
+      facts: command.facts,
+      over: command.tier,
+      after: (why) =>
+        send("POST", address(command, "refuse"), { why: t("take.refusal", { why }) }).catch((error: unknown) => {
+          if (!(error instanceof Refused && error.status === 409)) throw error; // it has lapsed meanwhile: it is out of the way
+        }),
+    });
   const judge = (command: Waiting, verdict: "approve" | "refuse") =>
     setAsk({
       title: t(`desk.${verdict}.title`),
@@ -166,8 +180,7 @@ function Approvals({ waiting }: { waiting: Desk["waiting"] }) {
       tone: verdict === "approve" ? "good" : "bad",
       needed: verdict === "refuse",
       done: async (why) => {
-        const path = `/api/decisions/${encodeURIComponent(command.decision)}/commands/${command.number}/${verdict}`;
-        await send("POST", path, { why });
+        await send("POST", address(command, verdict), { why });
         await client.invalidateQueries({ queryKey: ["/api/desk"] });
       },
     });
@@ -188,6 +201,9 @@ function Approvals({ waiting }: { waiting: Desk["waiting"] }) {
               </div>
               <Left until={command.until} />
               <div className="verdict">
+                <Button className="plain" onPress={() => take(command)} aria-label={t("take.label", { name: command.of || command.actuator })}>
+                  {t("take.open")}
+                </Button>
                 <Button className="plain bad" onPress={() => judge(command, "refuse")} aria-label={t("desk.refuse.label", { name: command.of || command.actuator })}>
                   {t("desk.refuse")}
                 </Button>
@@ -202,6 +218,7 @@ function Approvals({ waiting }: { waiting: Desk["waiting"] }) {
         <Empty>{t("desk.waiting.none")}</Empty>
       )}
       <Reason ask={ask} close={() => setAsk(null)} />
+      <TakeOver of={target} close={() => setTarget(null)} />
     </Card>
   );
 }

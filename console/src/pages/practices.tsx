@@ -9,7 +9,7 @@ import { clock, moment, number, since } from "../format";
 import { useWords } from "../language";
 import { Asked, Card, Empty, FateBar, Link, Mandate, Page } from "../parts/base";
 import { Reason, type Ask } from "../parts/reason";
-import { Backtest } from "./backtest";
+import { Backtest, type Param } from "./backtest";
 
 interface Need {
   property: string;
@@ -25,7 +25,7 @@ interface Need {
 interface Detail extends Practice {
   register: Record<string, string>;
   needs: Need[];
-  params: { name: string; value: unknown; default: unknown }[];
+  params: Param[];
   mandates: { mandate: string; who: string; why: string; at: number }[];
   incidents: { seq: number; at: number; what: string; why: string }[];
 }
@@ -126,7 +126,8 @@ export function PracticePage({ id }: { id: string }) {
                   <FateBar fates={told.commands} />
                 </Card>
                 <Needs needs={told.needs} />
-                <Backtest practice={told.id} />
+                <Backtest practice={told.id} params={told.params} />
+                <Plain practice={told} />
               </div>
               <div>
                 <Card title={t("practice.last.decisions")}>
@@ -241,6 +242,22 @@ export function Last({ decisions }: { decisions: Decision[] }) {
 
 const ABOUT = ["decides", "data", "personal_data", "oversight", "logic", "limits", "owner", "reference"];
 
+function Plain({ practice }: { practice: Detail }) {
+  const { t, named } = useWords();
+  return (
+    <Card title={t("practice.register")}>
+      <dl className="facts">
+        {ABOUT.filter((name) => practice.register[name]).map((name) => (
+          <div key={name}>
+            <dt>{named("register", name)}</dt>
+            <dd>{practice.register[name]}</dd>
+          </div>
+        ))}
+      </dl>
+    </Card>
+  );
+}
+
 function About({ practice }: { practice: Detail }) {
   const { t, named, language } = useWords();
   return (
@@ -256,16 +273,6 @@ function About({ practice }: { practice: Detail }) {
           </ul>
         </Card>
       )}
-      <Card title={t("practice.register")}>
-        <dl className="facts">
-          {ABOUT.filter((name) => practice.register[name]).map((name) => (
-            <div key={name}>
-              <dt>{named("register", name)}</dt>
-              <dd>{practice.register[name]}</dd>
-            </div>
-          ))}
-        </dl>
-      </Card>
       {practice.params.length > 0 && (
         <Card title={t("practice.params")}>
           <dl className="facts even">

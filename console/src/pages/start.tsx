@@ -13,11 +13,14 @@ export function StartPage() {
   const practices = useAsk<Practice[]>("/api/practices", 5000);
   const person = usePerson();
   const figures = desk.data?.figures;
+  const streams = useAsk<{ value: { "@iot.id": number }[] }>(figures?.streams ? "/v1.1/Datastreams?$top=1&$select=@iot.id" : null);
+  const stream = streams.data?.value[0]?.["@iot.id"] ?? 1;
+  const reading = `curl -X POST '${location.origin}/v1.1/Datastreams(${stream})/Observations' -H "Authorization: Bearer $(cat city/token)" -d '{"result": 21.5}'`;
   const steps: [Key, boolean, string | null, string | null][] = [
     ["start.login", person !== null, null, "settings"],
-    ["start.model", map.data?.tiles != null, "civium twin build MY-TOWN.osm.pbf --out city/twin", "map"],
+    ["start.model", map.data?.tiles != null, "civium twin build MY-TOWN.osm.pbf --city city", "map"],
     ["start.things", (figures?.things ?? 0) > 0, null, "things?add"],
-    ["start.readings", (figures?.observations ?? 0) > 0, "curl -X POST localhost:8765/v1.1/CreateObservations --json @readings.json", "things"],
+    ["start.readings", (figures?.observations ?? 0) > 0, reading, "things"],
     ["start.decide", (practices.data ?? []).some((one) => one.decisions > 0), null, "practices"],
     ["start.mandate", (practices.data ?? []).some((one) => one.mandate && one.mandate !== "advise"), null, "practices"],
   ];
@@ -43,6 +46,10 @@ export function StartPage() {
           </li>
         ))}
       </ol>
+      <Card title={t("start.demo")}>
+        <p className="quiet">{t("start.demo.what")}</p>
+        <pre tabIndex={0}>civium demo --town MY-TOWN.osm.pbf --city simulated</pre>
+      </Card>
     </Page>
   );
 }

@@ -6,6 +6,7 @@ import { usePulse } from "../events";
 import { useWords, type Key } from "../language";
 import { Asked } from "../parts/base";
 import { Chart } from "../parts/chart";
+import { GapStrip } from "../parts/gaps";
 
 const SPANS: [Key, number][] = [
   ["span.hour", 3_600_000],
@@ -34,8 +35,9 @@ export function StreamChart({ stream, small = false, at }: { stream: Stream; sma
         ))}
       </div>
       <Asked of={told} rows={2}>
-        {(data) => <Chart told={data} unit={stream.si_unit} property={stream.property} title={title} height={small ? 110 : 150} />}
+        {(data) => <Chart told={data} unit={stream.si_unit} property={stream.property} title={title} span={[end - span, end]} height={small ? 110 : 150} />}
       </Asked>
+      {end > 0 && !small && <GapStrip stream={stream.id} from={end - span} to={end} />}
     </section>
   );
 }

@@ -2,13 +2,16 @@
 import { useDeferredValue, useState } from "react";
 import { Button } from "react-aria-components";
 
-import { query, useAsk, type CityMap, type Found, type Thing } from "../api";
+import { query, useAsk, type CityMap, type Found, type Stream, type Thing } from "../api";
 import { useEvents, usePulse } from "../events";
 import { clock, number, quantity, since } from "../format";
 import { useWords } from "../language";
 import { Asked, Card, Empty, Link, Page, Status } from "../parts/base";
+import { Icon } from "../parts/icons";
 import { go, usePlace } from "../router";
+import { Actuators } from "./actuators";
 import { AddThings } from "./add";
+import { Edit, type Edited } from "./edit";
 import { StreamChart } from "./stream";
 
 const PAGE = 50;
@@ -73,7 +76,9 @@ export function ThingsPage() {
                     <tr>
                       <th scope="col">{t("things.name")}</th>
                       <th scope="col">{t("things.kind")}</th>
-                      <th scope="col">{t("things.key")}</th>
+                      <th scope="col" className="wide-only">
+                        {t("things.key")}
+                      </th>
                     </tr>
                   </thead>
                   <tbody>
@@ -82,8 +87,8 @@ export function ThingsPage() {
                         <th scope="row">
                           <Link path={`things/${one.id}`}>{one.name || one.key}</Link>
                         </th>
-                        <td>{named("kind", one.kind)}</td>
-                        <td>
+                        <td className="short">{named("kind", one.kind)}</td>
+                        <td className="wide-only">
                           <code>{one.key}</code>
                         </td>
                       </tr>
@@ -110,34 +115,44 @@ export function ThingsPage() {
 
 export function ThingPage({ id }: { id: number }) {
   const { t, named } = useWords();
-  const thing = useAsk<Thing>(`/api/things/${id}`, 30_000);
+  const [edited, setEdited] = useState<Edited | null>(null);
+  const thing = useAsk<Thing>(`/api/things/${id}`, 5000);
   return (
     <Page
       title={thing.data?.name ?? t("thing.title")}
       lead={thing.data ? `${named("kind", thing.data.kind)} · ${thing.data.key}` : ""}
       actions={
-        thing.data?.lon != null && (
-          <Link path={`map?thing=${id}`} className="button plain">
-            {t("thing.on.map")}
-          </Link>
+        thing.data && (
+          <>
+            {thing.data.lon != null && (
+              <Link path={`map?thing=${id}`} className="button plain">
+                {t("thing.on.map")}
+              </Link>
+            )}
+            <Button className="plain" aria-expanded={edited !== null} onPress={() => setEdited(edited ? null : { of: "Things", id, title: t("edit.thing") })}>
+              {t("edit.open")}
+            </Button>
+          </>
         )
       }
     >
       <p className="crumb">
         <Link path="things">← {t("nav.things")}</Link>
       </p>
+      {edited && <Edit key={`${edited.of}${edited.id}`} what={edited} done={() => setEdited(null)} />}
       <Asked of={thing} rows={6}>
         {(told) => (
           <div className="columns">
             <div>
               <Card title={t("thing.streams")} count={told.streams.length}>
-                <Streams thing={told} />
+                <Streams thing={told} edit={(stream) => setEdited({ of: "Datastreams", id: stream.id, title: t("edit.stream", { name: stream.property.replaceAll("_", " ") }) })} />
               </Card>
               {told.streams.slice(0, 4).map((stream) => (
                 <StreamChart key={stream.id} stream={stream} />
               ))}
             </div>
             <div>
+              <Actuators thing={told} />
               <Touched thing={told} />
               <Facts thing={told} />
             </div>
@@ -149,7 +164,7 @@ export function ThingPage({ id }: { id: number }) {
 }
 
 /** The streams of a thing with their latest values, as they come. */
-export function Streams({ thing }: { thing: Thing }) {
+export function Streams({ thing, edit }: { thing: Thing; edit?: (stream: Stream) => void }) {
   const { t, language } = useWords();
   const { now } = usePulse();
   const [heard, setHeard] = useState(new Map<number, [number, number]>());
@@ -176,6 +191,11 @@ export function Streams({ thing }: { thing: Thing }) {
             <small className={time && now && now - time > 3_600_000 ? "warm-text" : ""} title={time ? clock(time, language) : ""}>
               {time ? (now ? since((time - now) / 1000, language) : clock(time, language)) : t("thing.never")}
             </small>
+            {edit && (
+              <Button className="tool" aria-label={t("edit.stream", { name: stream.property.replaceAll("_", " ") })} onPress={() => edit(stream)}>
+                <Icon name="edit" size={16} />
+              </Button>
+            )}
           </li>
         );
       })}
@@ -214,7 +234,7 @@ export function Touched({ thing }: { thing: Thing }) {
 
 export function Facts({ thing }: { thing: Thing }) {
   const { t } = useWords();
-  const facts = Object.entries(thing.facts).filter(([, value]) => typeof value !== "object" || JSON.stringify(value).length < 200);
+  const facts = Object.entries(thing.facts);
   return (
     <Card title={t("thing.facts")}>
       <dl className="facts even">
@@ -235,18 +255,27 @@ export function Facts({ thing }: { thing: Thing }) {
         {facts.map(([name, value]) => (
           <div key={name}>
             <dt>{name.replaceAll("_", " ")}</dt>
-            <dd>{typeof value === "object" ? <code>{JSON.stringify(value)}</code> : String(value)}</dd>
-          </div>
-        ))}
-        {thing.actuators.map((actuator) => (
-          <div key={actuator.id}>
-            <dt>{t("thing.actuator")}</dt>
             <dd>
-              {actuator.name} <span className="quiet">{actuator.kind}</span>
+              <Fact value={value} />
             </dd>
           </div>
         ))}
       </dl>
     </Card>
+  );
+}
+
+const LONGEST = 48; // characters of a structure that is shown at once
+
+function Fact({ value }: { value: unknown }) {
+  const { t } = useWords();
+  if (typeof value !== "object") return String(value);
+  const told = JSON.stringify(value);
+  if (told.length <= LONGEST) return <code>{told}</code>;
+  return (
+    <details>
+      <summary>{t("thing.fact.show")}</summary>
+      <code>{told}</code>
+    </details>
   );
 }

@@ -11,7 +11,7 @@ import { useDark } from "../theme";
 /** A property whose values are states: between two of them there is nothing, so no mean is drawn. */
 const STATES = /phase|state|status|mode/;
 
-export function Chart({ told: all, unit, property, title, height = 140 }: { told: Told; unit: string; property: string; title: string; height?: number }) {
+export function Chart({ told: all, unit, property, title, span, height = 140 }: { told: Told; unit: string; property: string; title: string; span: [number, number]; height?: number }) {
   const { t, language } = useWords();
   const holder = useRef<HTMLDivElement>(null);
   const dark = useDark();
@@ -39,9 +39,10 @@ export function Chart({ told: all, unit, property, title, height = 140 }: { told
       {
         width: element.clientWidth,
         height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 16, 0, 0],
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         legend: { show: false },
+        scales: { x: { range: [span[0] / 1000, span[1] / 1000] } }, // where nothing was told there is room too
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         axes: [
           { ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, 16)) },
@@ -64,7 +65,7 @@ export function Chart({ told: all, unit, property, title, height = 140 }: { told
       wide.disconnect();
       plot.destroy();
     };
-  }, [told, as, factor, dark, height, language, stepped]);
+  }, [told, as, factor, dark, height, language, stepped, span[0], span[1]]);
   const words = useMemo(() => {
     if (!told.time.length) return t("chart.empty");
     const least = Math.min(...told.low);

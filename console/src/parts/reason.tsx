@@ -11,6 +11,7 @@ export interface Ask {
   confirm: string;
   tone?: "good" | "bad";
   needed?: boolean;
+  ready?: boolean; // whether what else is asked for is there
   done: (why: string) => Promise<unknown>;
 }
 
@@ -57,7 +58,7 @@ export function Reason({ ask, close }: { ask: Ask | null; close: () => void }) {
                 <Button type="button" className="plain" onPress={leave}>
                   {t("cancel")}
                 </Button>
-                <Button type="submit" className={`primary ${ask.tone ?? ""}`} isDisabled={busy || ((ask.needed ?? true) && !why.trim())}>
+                <Button type="submit" className={`primary ${ask.tone ?? ""}`} isDisabled={busy || ask.ready === false || ((ask.needed ?? true) && !why.trim())}>
                   {ask.confirm}
                 </Button>
               </div>

@@ -22,7 +22,9 @@ _BITS = (1 << 32) - 1
 MAX_SHARDS = 1 << (53 - _SEQUENCE_BITS - _ROW_BITS)
 
 # A number is in ``value``, words are in ``text``; anything else that JSON can say is in ``json`` (a truth value also
-# as 1 or 0 in ``value``). All three null: the sender says that the result is missing.
+# as 1 or 0 in ``value``, a whole number with more digits than a float has also as the nearest one). All three null: the
+# sender says that the result is missing. Where the sender does not say when it was ``made``, that is when the city took
+# it in: ``made_here``.
 OBSERVATION = pa.schema(
     [
         pa.field("stream", pa.int64(), nullable=False),
@@ -36,6 +38,7 @@ OBSERVATION = pa.schema(
         ("feature", pa.int64()),
         ("params", pa.string()),
         ("parent", pa.string()),
+        ("made_here", pa.bool_()),
     ]
 )
 STORED = pa.schema([pa.field("id", pa.int64()), *OBSERVATION])

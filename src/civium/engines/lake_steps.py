@@ -20,6 +20,8 @@ _SCHEMA = {
     pa.timestamp("us", tz="UTC"): "TIMESTAMP",
 }
 
+_MADE_HERE = "made_here"  # a column that came later
+
 
 def taken(connection: Connection) -> int:
     """How many steps the lake that is attached as ``lake`` has taken; 0 when it is new."""
@@ -47,7 +49,7 @@ def take(connection: Connection, after: int) -> None:
 
 
 def _first_tables(c: Connection) -> None:
-    columns = ", ".join(f'"{f.name}" {_SCHEMA[f.type]}' for f in STORED)
+    columns = ", ".join(f'"{f.name}" {_SCHEMA[f.type]}' for f in STORED if f.name != _MADE_HERE)
     c.execute("CALL lake.set_option('parquet_compression', 'zstd')")
     c.execute("CALL lake.set_option('parquet_version', '2')")
     c.execute("CALL lake.set_option('sort_on_insert', 'false')")  # merges sort; an accepted row should not wait
@@ -97,11 +99,16 @@ def _rolled_up(c: Connection) -> None:
 
 
 def _corrected(c: Connection) -> None:
-    columns = ", ".join(f'"{f.name}" {_SCHEMA[f.type]}' for f in OBSERVATION)
+    columns = ", ".join(f'"{f.name}" {_SCHEMA[f.type]}' for f in OBSERVATION if f.name != _MADE_HERE)
     own = "version BIGINT, original BIGINT, gone BOOLEAN, was_stream BIGINT, was_time TIMESTAMP"
     c.execute(f"CREATE TABLE lake.corrections ({own}, {columns})")
     c.execute("ALTER TABLE lake.corrections SET PARTITIONED BY (year(was_time), month(was_time))")
     c.execute("ALTER TABLE lake.corrections SET SORTED BY (original ASC, version ASC)")
+
+
+def _made_here(c: Connection) -> None:
+    for table in ("observations", "corrections"):
+        c.execute(f"ALTER TABLE lake.{table} ADD COLUMN {_MADE_HERE} BOOLEAN")
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (
@@ -110,4 +117,5 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _applied_by_shard,
     _rolled_up,
     _corrected,
+    _made_here,
 )

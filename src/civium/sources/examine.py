@@ -72,9 +72,9 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
     """Refuse rows that must not be accepted and convert the values of the others to SI.
 
     Refused: an unknown stream or feature, a result of another type than the stream's, a missing or NaN result where
-    the stream does not allow it, an infinite one, a unit that does not fit the stream's, ``made`` more than
-    ``future_s`` [s] after ``now`` [us since epoch], an interval that ends before it begins, a time outside the years
-    1 to 9999. A row that names no feature gets that of the place where its thing is, if there is one.
+    the stream does not allow it (one of any JSON does), an infinite one, a unit that does not fit the stream's,
+    ``made`` more than ``future_s`` [s] after ``now`` [us since epoch], an interval that ends before it begins, a time
+    outside the years 1 to 9999. A row that names no feature gets that of the place where its thing is, if it has one.
     """
     table, index = batch.table, catalog.streams
     count = table.num_rows
@@ -102,7 +102,10 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
         told, types = table.column("json")[row].as_py(), catalog.components.of(int(stream[row]))
         if reason := _no_values(told, types, null=bool(index.nan_allowed[stream[row]])):
             why.setdefault(row, f"MultiDatastream {stream[row]} {reason}")
-    refuse(known & missing & ~index.nan_allowed[at], "Datastream {stream} does not allow a missing or NaN result")
+    refuse(
+        known & missing & (kind != JSON) & ~index.nan_allowed[at],
+        "Datastream {stream} does not allow a missing or NaN result",
+    )
     refuse(known & np.isinf(value), "an infinite result")
     with np.errstate(invalid="ignore"):
         refuse(

@@ -23,7 +23,7 @@ from civium.sources.claims import claim
 from civium.sources.examine import examine
 from civium.sources.feeds.rows import DOOR, opened
 from civium.sources.intake import Intake
-from civium.sources.mqtt import stream_of
+from civium.sources.mqtt import feature_of, stream_of
 from civium.sources.sensorthings.observations import decode_messages
 
 _DATASTREAM = re.compile(r"Datastreams\((\d{1,16})\)")
@@ -131,7 +131,7 @@ class Letters:
             batch = opened(letter.data, self._catalog, letter.at or now)
         else:
             stream = int(named[1]) if named else stream_of(letter.topic)
-            batch = decode_messages([letter.data], [stream], letter.at or now)
+            batch = decode_messages([letter.data], [stream], letter.at or now, [feature_of(letter.topic)])
         batch = examine(batch, self._catalog, now, self._future_s)
         if batch.refused:
             raise CiviumError(batch.refused[0].why)

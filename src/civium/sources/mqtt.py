@@ -31,7 +31,8 @@ from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
 _PREFIX = r"(?:\$MQTT\.msgs\.)?(?:civium-in|v1//1)\."
-_READING = re.compile(_PREFIX + r"(?:(?:Multi)?Datastreams\((\d{1,16})\)\.)?Observations")
+_OF = r"(?:(?:Multi)?Datastreams\((\d{1,16})\)|FeaturesOfInterest\((\d{1,16})\))"
+_READING = re.compile(_PREFIX + rf"(?:{_OF}\.)?Observations")
 _CREATION = re.compile(_PREFIX + r"((?:[A-Za-z]+\(\d{1,16}\)\.)?(?!Observations)[A-Za-z]+)")
 _SOURCE = "mqtt"
 OPERATOR = "operator by MQTT"  # who makes entities: the servers let nobody else publish there
@@ -256,11 +257,12 @@ class MqttDoor:
     def _decode(self, mail: list[Message]) -> Batch | None:
         """All messages as one batch; its row numbers are positions in ``mail``. None: they must be decoded singly."""
         streams = [stream_of(message.subject) for message in mail]
+        features = [feature_of(message.subject) for message in mail]
         now, bodies = self._clock.now(), [message.data for message in mail]
         try:
             came = np.array([message.stored for message in mail], np.int64) if self._by_arrival else np.int64(now)
-            batch = decode_messages(bodies, streams, np.minimum(came, now))
-            batch = permit_features(batch, self._foreign, whole=False)
+            batch = decode_messages(bodies, streams, np.minimum(came, now), features)
+            batch = permit_features(batch, self._foreign, whole=False, by_topic=features)
             return examine(batch, self._catalog, now, self._future_s)
         except Exception as error:  # one of them is beyond what anybody thought of; it must not stop the others
             if len(mail) == 1:
@@ -285,6 +287,12 @@ def stream_of(subject: str) -> int | None:
     subject of Observations."""
     match = _READING.fullmatch(subject)
     return 0 if match is None else int(match[1]) if match[1] else None
+
+
+def feature_of(subject: str) -> int | None:
+    """The FeatureOfInterest that a subject names, whose Observation is published there."""
+    match = _READING.fullmatch(subject)
+    return int(match[2]) if match is not None and match[2] else None
 
 
 def path_of(subject: str) -> str:

@@ -20,7 +20,7 @@ from civium.engines.log import Log, LogUnavailable
 from civium.engines.passing import PASSING
 from civium.sources.batch import Batch
 from civium.sources.intake import Intake
-from civium.sources.mqtt import OPERATOR, bury, path_of, stream_of
+from civium.sources.mqtt import OPERATOR, bury, feature_of, path_of, stream_of
 from civium.sources.permits import Foreign, permit_features
 from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
@@ -111,10 +111,11 @@ class Unconfirmed:
 
     async def _read(self, mail: Sequence[tuple[str, bytes]]) -> None:
         bodies, streams = [body for _, body in mail], [stream_of(subject) for subject, _ in mail]
+        features = [feature_of(subject) for subject, _ in mail]
 
         def decoded() -> Batch:
-            batch = decode_messages(bodies, streams, self._clock.now())
-            return permit_features(batch, self._foreign, whole=False)
+            batch = decode_messages(bodies, streams, self._clock.now(), features)
+            return permit_features(batch, self._foreign, whole=False, by_topic=features)
 
         batch = await asyncio.to_thread(decoded)
         try:

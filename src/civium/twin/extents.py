@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from civium.core.observations import unpack
@@ -23,7 +24,7 @@ _MANY = -1  # in ``feature``: more than one
 class Spans(NamedTuple):
     """Of some streams: how many observations, and from when to when they are and were made [us since epoch].
 
-    Where ``counts`` is 0 the rest means nothing.
+    Where ``counts`` is 0 the rest means nothing; where of none is told when it was made, the first is after the last.
     """
 
     counts: Ids
@@ -35,8 +36,8 @@ class Spans(NamedTuple):
 
 # What ``put`` takes; {} are the rows, and a condition on them.
 QUERY = """
-SELECT stream, count(*) AS counts, min(time) AS first, max(coalesce(until, time)) AS last, min(made) AS made_first,
-    max(made) AS made_last
+SELECT stream, count(*) AS counts, min(time) AS first, max(coalesce(until, time)) AS last,
+    min(made) FILTER (made_here IS NOT TRUE) AS made_first, max(made) FILTER (made_here IS NOT TRUE) AS made_last
 FROM {} WHERE {} GROUP BY stream
 """
 FEATURES = "SELECT DISTINCT stream, feature FROM {} WHERE feature IS NOT NULL AND ({})"
@@ -74,7 +75,10 @@ class Extents:
         for shard in np.unique(identity >> 48).tolist():
             self.upto[shard] = int(identity[identity >> 48 == shard].max())
         stream, time = (column(rows, name).astype(np.int64) for name in ("stream", "time"))
-        made = column(rows, "made").astype(np.int64)
+        made = made_last = column(rows, "made").astype(np.int64)
+        if rows.column("made_here").null_count < rows.num_rows:
+            here = pc.fill_null(rows.column("made_here"), False).to_numpy()
+            made, made_last = np.where(here, _LATE, made), np.where(here, _EARLY, made)
         ends = time
         if rows.column("until").null_count < rows.num_rows:
             ends = rows.column("until").cast(pa.int64()).fill_null(_EARLY).to_numpy()
@@ -82,7 +86,7 @@ class Extents:
         order = np.argsort(stream, kind="stable")
         each, starts, counts = np.unique(stream[order], return_index=True, return_counts=True)
         lows = (np.minimum.reduceat(one[order], starts) for one in (time, made))
-        highs = (np.maximum.reduceat(one[order], starts) for one in (ends, made))
+        highs = (np.maximum.reduceat(one[order], starts) for one in (ends, made_last))
         self._take(each, counts, dict(zip(_LEAST, lows, strict=True)) | dict(zip(_GREATEST, highs, strict=True)))
         if rows.column("feature").null_count < rows.num_rows:
             seen = rows.select(["stream", "feature"]).group_by(["stream", "feature"]).aggregate([]).drop_null()
@@ -91,7 +95,11 @@ class Extents:
     def put(self, table: pa.Table, features: pa.Table) -> None:
         """Take in what ``QUERY`` and ``FEATURES`` tell of streams; it is added to what is here."""
         if table.num_rows:
-            ends = {name: table.column(name).cast(pa.int64()).to_numpy() for name in (*_LEAST, *_GREATEST)}
+            absent = dict.fromkeys(_LEAST, _LATE) | dict.fromkeys(_GREATEST, _EARLY)
+            ends = {
+                name: table.column(name).cast(pa.int64()).fill_null(nothing).to_numpy()
+                for name, nothing in absent.items()
+            }
             self._take(column(table, "stream").astype(np.int64), column(table, "counts").astype(np.int64), ends)
         if features.num_rows:
             self._see(*(column(features, name).astype(np.int64) for name in ("stream", "feature")))

@@ -32,7 +32,8 @@ _RETRY_S = 1.0
 _NEWEST = """
 SELECT unnest(arg_max(
     {{'id': id, 'stream': stream, 'time': time, 'until': until, 'made': made, 'value': value, 'text': text,
-      'json': json, 'quality': quality, 'feature': feature, 'params': params, 'parent': parent}},
+      'json': json, 'quality': quality, 'feature': feature, 'params': params, 'parent': parent,
+      'made_here': made_here}},
     epoch_us(time)::HUGEINT * 9007199254740992 + id))
 FROM raw_observations WHERE {} GROUP BY stream
 """

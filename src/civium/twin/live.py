@@ -22,8 +22,8 @@ class Live:
     """Latest reading of each stream: the one with the greatest time, then the greatest id.
 
     Arrays: ``id`` (0 = none yet), ``time`` and ``made`` [us since epoch], ``value`` (SI; NaN when it is text or json).
-    ``feature`` is 0 where a row names none. The texts are kept apart, for the streams that have them, and so is in
-    ``more`` what else a row says.
+    ``feature`` is 0 where a row names none, ``made_here`` is as in ``STORED``. The texts are kept apart, for the
+    streams that have them, and so is in ``more`` what else a row says.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class Live:
         self.made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.value: NDArray[np.float64] = np.full(1024, np.nan)
         self.feature: NDArray[np.int64] = np.zeros(1024, np.int64)
+        self.made_here: NDArray[np.bool_] = np.zeros(1024, np.bool_)
         self.text: dict[int, str] = {}
         self.more: dict[int, dict[str, Any]] = {}
         self.rows = 0
@@ -55,6 +56,8 @@ class Live:
         self.made[s] = column(rows, "made").astype(np.int64)[last]
         self.value[s] = column(rows, "value").astype(np.float64)[last]
         self.feature[s] = pc.fill_null(rows.column("feature"), 0).to_numpy()[last] if "feature" in names else 0
+        here = rows.column("made_here") if "made_here" in names else None
+        self.made_here[s] = False if here is None else pc.fill_null(here, False).to_numpy()[last]
         self._keep(rows, last, s)
         self.rows += rows.num_rows
         for name in ("text", "json"):
@@ -110,10 +113,11 @@ class Live:
         some = some[self.id[some] > 0]
         values = self.calibrated.applied(some, self.time[some], self.value[some])
         columns = (self.id[some], some, self.time[some], self.made[some], values, self.feature[some])
+        told = zip(*(array.tolist() for array in (*columns, self.made_here[some])), strict=True)
         rows = []
-        for identity, stream, time, made, value, feature in zip(*(array.tolist() for array in columns), strict=True):
+        for identity, stream, time, made, value, feature, here in told:
             row = {"id": identity, "stream": stream, "time": time, "made": made, "value": value, **_NOTHING}
-            row["feature"] = feature or None
+            row["feature"], row["made_here"] = feature or None, here
             if value != value or stream in self.more:
                 row.update(self.more.get(stream, ()))
                 row["value"] = None if row.pop("none", False) else value
@@ -155,6 +159,7 @@ class Live:
                 more=np.frombuffer(msgspec.msgpack.encode(self.more), np.uint8),
                 value=self.value,
                 feature=self.feature,
+                made_here=self.made_here,
                 shard=np.array(list(positions), np.int64),
                 sequence=np.array(list(positions.values()), np.int64),
                 rows=np.int64(self.rows),
@@ -170,7 +175,7 @@ class Live:
         try:
             with np.load(path) as saved:
                 live.id, live.time, live.value = saved["id"], saved["time"], saved["value"]
-                live.made, live.feature = saved["made"], saved["feature"]
+                live.made, live.feature, live.made_here = saved["made"], saved["feature"], saved["made_here"]
                 live.more = msgspec.msgpack.decode(saved["more"].tobytes(), type=dict[int, dict[str, Any]])
                 live.rows = int(saved["rows"])
                 words = [w.decode() for w in saved["text"].tolist()]
@@ -189,3 +194,4 @@ class Live:
             self.made = np.concatenate([self.made, np.full(more, _NEVER, np.int64)])
             self.value = np.concatenate([self.value, np.full(more, np.nan)])
             self.feature = np.concatenate([self.feature, np.zeros(more, np.int64)])
+            self.made_here = np.concatenate([self.made_here, np.zeros(more, np.bool_)])

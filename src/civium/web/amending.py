@@ -15,10 +15,12 @@ from civium.engines.catalog import Catalog
 from civium.seeing import moment_of
 from civium.sources.changes import Edits
 from civium.sources.permits import permit_corrections
-from civium.sources.sensorthings.amend import Amendment, plan_delete, plan_update
+from civium.sources.sensorthings.amend import plan_update
+from civium.sources.sensorthings.amendment import Amendment
 from civium.sources.sensorthings.json_patch import MEDIA_TYPE
 from civium.sources.sensorthings.model import OBSERVATIONS
 from civium.sources.sensorthings.read import Library, read
+from civium.sources.sensorthings.remove import plan_delete
 from civium.sources.sensorthings.sight import Sight
 from civium.web import reading
 from civium.web.doors import answer, body_of, caller_of, change, city_of
@@ -50,13 +52,19 @@ async def put(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """Take an entity away, with what goes with it: a Thing with its Datastreams, a Datastream with its Observations."""
-    if "DELETE" not in reading.methods_of(path_of(request)):
+    """Take an entity away, with what goes with it: a Thing with its Datastreams, a Datastream with its Observations.
+
+    Of a collection of Observations, with `$filter`: those that meet it.
+    """
+    query = request.scope["query_string"].decode("latin-1")
+    if "DELETE" not in reading.methods_of(path_of(request)) and not query:
         return await reading.refuse_method(request)
     city, path = city_of(request), path_of(request)
     async with city.amending:
         await city.read_barrier()
-        planned = await asyncio.to_thread(plan_delete, path, library(city, request))
+        planned = await asyncio.to_thread(plan_delete, path, library(city, request), query)
+        if query and not planned.corrections.num_rows:
+            return Response(status_code=200)
         while planned.corrections.num_rows:
             await _correct(request, planned)
             if planned.entity.table is OBSERVATIONS:
@@ -94,6 +102,8 @@ async def _update(request: Request, replace: bool) -> Response:
             await _correct(request, amended)
         else:
             await change(request, build, f"{request.method} {path[:100]}")
+            if planned[0].corrections.num_rows:
+                await _correct(request, planned[0])
     await city.read_barrier()
     base = root_of(request)
     link = f"{amended.entity.plural}({amended.id})"

@@ -1,13 +1,16 @@
 """The console: its built files, the tiles of the city model, and what its pages ask for."""
 
 import asyncio
+import gzip
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from pydantic import AwareDatetime
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -15,8 +18,10 @@ from civium.core import InputRefused, from_datetime
 from civium.engines.rights import Reach
 from civium.web.desk import desk_of
 from civium.web.doors import answer, caller_of, city_of
+from civium.web.gaps import gaps_of
 from civium.web.moments import MOST_POINTS, chart_of, listed_things, map_of, past_of, places_of, thing_of, values_of
 from civium.web.practice import practice_of
+from civium.web.relief import relief_of
 from civium.web.state import practices_state
 from civium.web.sun import sun_and_shadow
 from civium.web.tiles import tiles_of, version_of
@@ -33,6 +38,12 @@ _HEADERS = {  # MapLibre draws with style attributes of its own elements, and wo
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+# The map fetches its tiles in a worker, which obeys the policy that came with its own script.
+_OF_ASSETS = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
+)
+_PACKED = (".js", ".mjs", ".css")
 _MOST_ID = 2**53
 Id = Annotated[int, InPath(ge=0, le=_MOST_ID)]
 From = Annotated[AwareDatetime, Query(alias="from")]
@@ -44,8 +55,18 @@ class Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update(_KEEP)
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        if isinstance(response, FileResponse) and path.endswith(_PACKED) and "gzip" in accepted:
+            packed = await asyncio.to_thread(_pack, str(response.path))
+            response = Response(packed, headers={"Content-Encoding": "gzip"}, media_type=response.media_type)
+        response.headers.update({**_KEEP, "Content-Security-Policy": _OF_ASSETS, "Vary": "Accept-Encoding"})
         return response
+
+
+@lru_cache(maxsize=32)
+def _pack(path: str) -> bytes:
+    """A file compressed once for all: its name carries its content's digest."""
+    return gzip.compress(Path(path).read_bytes(), 9)
 
 
 @pages.get("/console")
@@ -69,6 +90,16 @@ async def tile(request: Request, zoom: int, x: int, y: int) -> Response:
     keep = _KEEP if request.query_params.get("v") == version else {"Cache-Control": "no-cache"}
     headers = {"Content-Encoding": "gzip", **keep}
     return Response(packed, headers=headers, media_type="application/vnd.mapbox-vector-tile")
+
+
+@pages.get("/tiles/terrain/{zoom}/{x}/{y}.png")
+async def terrain(request: Request, zoom: int, x: int, y: int) -> Response:
+    """A raster tile of the ground's height, where the city model has a terrain."""
+    twin = city_of(request).folder / "twin"
+    version = version_of(twin)
+    image = await asyncio.to_thread(lambda: relief_of(twin, version).tile(zoom, x, y))
+    keep = _KEEP if request.query_params.get("v") == version else {"Cache-Control": "no-cache"}
+    return Response(image, headers=keep, media_type="image/png")
 
 
 @router.get("/map")
@@ -130,14 +161,15 @@ async def chart(
     request: Request, stream: Id, start: From, end: To, points: Annotated[int, Query(ge=1, le=MOST_POINTS)] = 400
 ) -> Any:
     """Readings of a stream between two instants, thinned to some points for a chart."""
-    city = city_of(request)
-    first, last = from_datetime(start), from_datetime(end)
-    if first >= last:
-        raise InputRefused("the chart would end before it begins")
-    if not reach_of(request).holds(stream):
-        raise InputRefused(f"there is no stream {stream} that you may read", status=404)
-    await city.read_barrier()
-    return await asyncio.to_thread(chart_of, city, stream, first, last, points)
+    first, last = await _span(request, stream, start, end)
+    return await asyncio.to_thread(chart_of, city_of(request), stream, first, last, points)
+
+
+@router.get("/streams/{stream}/gaps")
+async def gaps(request: Request, stream: Id, start: From, end: To) -> Any:
+    """Where readings of a stream are missing between two instants, measured by its own rhythm."""
+    first, last = await _span(request, stream, start, end)
+    return await asyncio.to_thread(gaps_of, city_of(request), stream, first, last)
 
 
 @router.get("/map/sun")
@@ -160,6 +192,17 @@ async def practice(request: Request, practice: str) -> Response:
 async def desk(request: Request) -> Response:
     """What needs a person now: commands that wait, troubles, held practices, silent streams, dead letters, notices."""
     return answer(await desk_of(city_of(request), told_to(request)))
+
+
+async def _span(request: Request, stream: int, start: AwareDatetime, end: AwareDatetime) -> tuple[int, int]:
+    """Two instants [us since epoch] between which the caller may read a stream, as it is known now."""
+    first, last = from_datetime(start), from_datetime(end)
+    if first >= last:
+        raise InputRefused("the span would end before it begins")
+    if not reach_of(request).holds(stream):
+        raise InputRefused(f"there is no stream {stream} that you may read", status=404)
+    await city_of(request).read_barrier()
+    return first, last
 
 
 def told_to(request: Request) -> Told:

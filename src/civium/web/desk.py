@@ -52,12 +52,18 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
         select(COMMANDS, DECISIONS.c.because.label("reason"))
         .join(DECISIONS, DECISIONS.c.id == COMMANDS.c.decision)
         .where(*open_)
-        .order_by(COMMANDS.c.tier, COMMANDS.c.until)
+        .order_by(COMMANDS.c.tier.desc(), COMMANDS.c.until)
         .limit(_MOST)
     )
     with city.catalog.engine.connect() as connection:
         query = (
-            select(ACTUATORS.c.id, ACTUATORS.c.name, THINGS.c.id.label("thing"), THINGS.c.name.label("of"))
+            select(
+                ACTUATORS.c.id,
+                ACTUATORS.c.name,
+                ACTUATORS.c.facts,
+                THINGS.c.id.label("thing"),
+                THINGS.c.name.label("of"),
+            )
             .join(THINGS, THINGS.c.id == ACTUATORS.c.thing)
             .where(ACTUATORS.c.id.in_([one["actuator"] for one in found]))
         )
@@ -74,6 +80,8 @@ def _waiting(city: City, told: Told) -> dict[str, Any]:
             "created": one["created"] // 1000,
             "why": told.why(one["practice"], json.loads(one["wish"]).get("because") or one["reason"]),
             "actuator": names.get(one["actuator"], {}).get("name", ""),
+            "capability": one["actuator"],
+            "facts": json.loads(names.get(one["actuator"], {}).get("facts", "{}")),
             "thing": names.get(one["actuator"], {}).get("thing"),
             "of": names.get(one["actuator"], {}).get("of", ""),
         }
@@ -87,9 +95,10 @@ def _silent(city: City, reach: Reach) -> dict[str, Any]:
     live, index = city.follower.live, city.catalog.streams
     size = min(len(live.id), len(index.exists))
     limit = city.clock.now() - int(SILENT_S * MICROSECONDS)
-    silent = np.flatnonzero(index.exists[:size] & (live.id[:size] > 0) & (live.time[:size] < limit))
+    told_at = np.maximum(live.time[:size], live.made[:size])  # an interval begins long before it is told
+    silent = np.flatnonzero(index.exists[:size] & (live.id[:size] > 0) & (told_at < limit))
     silent = silent[reach.among(silent)]
-    longest = silent[np.argsort(live.time[silent], kind="stable")][:_MOST]
+    longest = silent[np.argsort(told_at[silent], kind="stable")][:_MOST]
     with city.catalog.engine.connect() as connection:
         query = (
             select(
@@ -101,7 +110,7 @@ def _silent(city: City, reach: Reach) -> dict[str, Any]:
             .where(DATASTREAMS.c.id.in_(longest.tolist()))
         )  # fmt: skip
         told = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
-    streams = [{**told[s], "time": int(live.time[s]) // 1000} for s in longest.tolist() if s in told]
+    streams = [{**told[s], "time": int(told_at[s]) // 1000} for s in longest.tolist() if s in told]
     there = np.flatnonzero(index.exists)
     there = there[reach.among(there)]
     never = int((there >= size).sum() + (live.id[there[there < size]] == 0).sum())

@@ -135,31 +135,32 @@ def most_bytes(city: City) -> int:
     return int(city.settings.doors.max_body_mb * 1024 * 1024)
 
 
-def whole(request: Request) -> bool:
-    """Whether one bad row refuses the request: ``?on_error=refuse`` (default) or ``?on_error=keep`` the good rows."""
-    wish = request.query_params.get("on_error", "refuse")
+def whole(request: Request, otherwise: str = "refuse") -> bool:
+    """Whether one bad row refuses the request: ``?on_error=refuse``, or ``?on_error=keep`` the good rows; ``otherwise``
+    is what the door does by itself."""
+    wish = request.query_params.get("on_error", otherwise)
     if wish not in ("refuse", "keep"):
         raise InputRefused(f"on_error is '{wish}'; use 'refuse' or 'keep'")
     return wish == "refuse"
 
 
-async def accept(request: Request, batch: Batch, body: bytes) -> Receipt:
-    """Store the batch that was decoded from ``body`` as the request wishes."""
+async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "refuse") -> Receipt:
+    """Store the batch that was decoded from ``body`` as the request wishes, or ``otherwise``: see ``whole``."""
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     content = b""
     if key:
         asked = request.scope["path"].encode() + b"\0"
         content = (await asyncio.to_thread(blake2b, body, digest_size=16)).digest() + asked
     city = city_of(request)
-    caller = caller_of(request)
-    batch = permit_batch(caller, city.rights, city.catalog, batch, whole=whole(request))
+    caller, all_or_none = caller_of(request), whole(request, otherwise)
+    batch = permit_batch(caller, city.rights, city.catalog, batch, whole=all_or_none)
     if not city.rights.readable(caller).whole:
 
-        def foreign(_: Ids, features: Ids) -> NDArray[np.bool_]:
+        def foreign(_: Ids, features: Ids, __: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return np.isin(features, hidden_features(city, caller, features))
 
-        batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=whole(request)))
-    return await city.intake.accept(batch, whole=whole(request), key=key, content=content, dry_run=dry_run(request))
+        batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=all_or_none))
+    return await city.intake.accept(batch, whole=all_or_none, key=key, content=content, dry_run=dry_run(request))
 
 
 def permitted(request: Request, build: Build) -> Build:

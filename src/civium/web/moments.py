@@ -6,16 +6,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import func, or_, select
+from sqlalchemy import Label, func, or_, select
 
 from civium.city import City
 from civium.core import MICROSECONDS, InputRefused
 from civium.core.rights import Caller
 from civium.core.view import column
-from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPERTIES, SENSORS, THINGS
+from civium.engines.catalog.tables import (
+    ACTUATORS,
+    DATASTREAMS,
+    LOCATIONS,
+    OBSERVED_PROPERTIES,
+    SENSORS,
+    THING_LOCATIONS,
+    THINGS,
+)
 from civium.engines.rights import Reach, readable_sql, thing_sql
 from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.twin.model.layers import layer_names, read_summary
+from civium.web import relief
 from civium.web.dots import LOOKS
 from civium.web.state import things_of_kinds
 from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
@@ -60,6 +69,12 @@ def map_of(city: City, told: Told) -> dict[str, Any]:
         else [],
         "tiles": f"/tiles/{{z}}/{{x}}/{{y}}.mvt?v={version}" if version else None,
         "zooms": [LEAST_ZOOM, MOST_ZOOM],
+        "terrain": {
+            "tiles": f"/tiles/terrain/{{z}}/{{x}}/{{y}}.png?v={version}",
+            "zooms": [relief.LEAST_ZOOM, relief.MOST_ZOOM],
+        }
+        if version and relief.LAYER in layer_names(twin)
+        else None,
         "kinds": kinds,
     }
 
@@ -137,7 +152,9 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
     """All that is known of a thing: facts, streams with their latest reading, actuators and what was asked of them."""
     with city.catalog.engine.connect() as connection:
         row = (
-            connection.execute(select(THINGS).where(THINGS.c.id == thing, thing_sql(told.caller, THINGS.c.id)))
+            connection.execute(
+                select(THINGS, *_here()).where(THINGS.c.id == thing, thing_sql(told.caller, THINGS.c.id))
+            )
             .mappings()
             .first()
         )
@@ -170,13 +187,25 @@ def thing_of(city: City, told: Told, thing: int) -> dict[str, Any]:
         stream["time"] = said["time"] // 1000 if said else None
     for actuator in actuators:
         actuator["facts"] = json.loads(actuator["facts"])
+        actuator["held"] = _holder(city, actuator["id"])
     return {
-        **{name: row[name] for name in ("id", "key", "name", "description", "kind", "lon", "lat")},
+        **{name: row[name] for name in ("id", "key", "name", "description", "kind")},
+        "lon": row["here_lon"],
+        "lat": row["here_lat"],
         "facts": json.loads(row["properties"]),
         "streams": streams,
         "actuators": actuators,
         **_touched(city, told, thing, [actuator["id"] for actuator in actuators]),
     }
+
+
+def _holder(city: City, actuator: int) -> dict[str, Any] | None:
+    """Who holds an actuator now, with which tier, until when [ms since epoch], by which Task."""
+    held = city.turns.guard.held.get(actuator)
+    if held is None or held.until <= city.clock.now():
+        return None
+    task = city.ledger.projection.task(held.decision, held.command)
+    return {"practice": held.practice, "tier": held.tier.name.lower(), "until": held.until // 1000, "task": task}
 
 
 def _touched(city: City, told: Told, thing: int, actuators: Sequence[int]) -> dict[str, Any]:
@@ -232,7 +261,7 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
     chosen += [THINGS.c.kind == kind] if kind else []
     chosen += [] if told.reach.whole else [thing_sql(told.caller, THINGS.c.id)]
     query = (
-        select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, THINGS.c.lon, THINGS.c.lat)
+        select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, *_here("lon", "lat"))
         .where(*chosen, THINGS.c.id > after)
         .order_by(THINGS.c.id)
         .limit(limit + 1)
@@ -242,6 +271,23 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
         rows = [dict(row) for row in connection.execute(query).mappings()]
     more = len(rows) > limit
     return {"things": rows[:limit], "next": rows[limit - 1]["id"] if more else None, "count": count}
+
+
+def _here(*names: str) -> list[Label[Any]]:
+    """Where a thing is now, else where it was registered: longitude and latitude [deg], under these names."""
+    stays = THING_LOCATIONS.c
+    told = []
+    for of, name in zip(("lon", "lat"), names or ("here_lon", "here_lat"), strict=True):
+        moved = (
+            select(LOCATIONS.c[of])
+            .join(THING_LOCATIONS, stays.location == LOCATIONS.c.id)
+            .where(stays.thing == THINGS.c.id, LOCATIONS.c.lon.is_not(None))
+            .order_by(stays.time.desc(), stays.location.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        told.append(func.coalesce(moved, THINGS.c[of]).label(name))
+    return told
 
 
 def _streams(city: City, reach: Reach, kind: str, property: str) -> pa.Table:

@@ -15,6 +15,7 @@ from civium.core import CiviumError
 from civium.core.rights import PUBLIC
 from civium.engines.passing import PASSING
 from civium.sources.permits import permit_reading
+from civium.sources.sensorthings.features import needs_place
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import CALLER, key_of, most_bytes, put_off, refusal
 from civium.web.rules import Need, NotAllowed, meets
@@ -59,8 +60,10 @@ class Posts:
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
             permit_reading(caller, city.rights, city.catalog, reading.stream)
-            if reading.feature is not None and not city.rights.readable(caller).whole:
-                raise InlineEntity("whether the caller may know of its feature the routes look up")
+            hidden = reading.feature is not None and not city.rights.readable(caller).whole
+            if hidden or needs_place(reading, city.catalog):  # the routes look whether it may be known of
+                await self._app(scope, _again(body, receive), send)
+                return
             identity = await city.intake.post(reading)
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)

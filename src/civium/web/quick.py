@@ -26,6 +26,7 @@ from civium.core.rights import Caller
 from civium.engines.passing import PASSING
 from civium.engines.rights import Rights
 from civium.sources.intake import Intake
+from civium.sources.sensorthings.features import needs_place
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import key_of, most_bytes, put_off, refusal
 from civium.web.identity import bearer
@@ -133,6 +134,8 @@ class QuickPosts(HttpToolsProtocol):
                 return 0  # no such stream, or not for this sender
             if reading.feature is not None and not self._site.city.rights.readable(caller).whole:
                 return 0  # it must be one that the sender may know of
+            if needs_place(reading, self._site.city.catalog):
+                return 0
             if reading.key and not intake.remembers_all:
                 return 0
             stored: asyncio.Future[int] | bytes = intake.offer(reading)

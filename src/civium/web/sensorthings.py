@@ -1,6 +1,7 @@
 """SensorThings v1.1 over HTTP: entities created and read; observations in, singly and as dataArray."""
 
 import asyncio
+import re
 from enum import Enum
 from hashlib import blake2b
 
@@ -13,21 +14,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from civium.city import City
-from civium.core import InputRefused
+from civium.core import InputRefused, RowRefusal
+from civium.core.view import column
 from civium.engines.catalog import Catalog
-from civium.sources.batch import Batch
+from civium.sources.batch import NOTHING_STORED, Batch
+from civium.sources.claims import without
 from civium.sources.intake import Receipt
 from civium.sources.permits import permit_batch, permit_edits
+from civium.sources.sensorthings.amend import shortest
+from civium.sources.sensorthings.features import NOWHERE
 from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
-from civium.sources.sensorthings.write import Creation
+from civium.sources.sensorthings.write import Creation, plan_marks
 from civium.web import amending, batches, reading, tasking
 from civium.web.amending import library
-from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of
+from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of, whole
 from civium.web.posts import ROOT, root_of
 from civium.web.reading import path_of
 
+_OF_STREAM = re.compile(r"(?:Multi)?Datastreams\((\d{1,18})\)/Observations")
 _MOST_KEYS = 10_000  # of entities; the earliest is forgotten
 
 
@@ -47,17 +53,28 @@ def mount(app: FastAPI) -> None:
 
 async def create(request: Request) -> Response:
     """Create an entity, with what is nested in it (deep insert)."""
-    if "POST" not in reading.methods_of(path_of(request)):
+    path = path_of(request)
+    if "POST" not in reading.methods_of(path):
         return await reading.refuse_method(request)
-    return await _create(request, path_of(request), await body_of(request))
+    if path.count("/") > 1:
+        city = city_of(request)
+        await city.read_barrier()
+        path = await asyncio.to_thread(shortest, path, amending.library(city, request))
+    if stream := _OF_STREAM.fullmatch(path):
+        return await _post(request, int(stream[1]), path)
+    return await _create(request, path, await body_of(request))
 
 
 async def create_observations(request: Request) -> Response:
-    """The dataArray extension: rows of many Datastreams in one body; answers a link or "error" for each row."""
+    """The dataArray extension: rows of many Datastreams in one body; answers a link or "error" for each row.
+
+    With `?on_error=refuse` one bad row refuses all.
+    """
     city, body = city_of(request), await body_of(request)
     batch = await asyncio.to_thread(decode_data_array, body, city.clock.now())
     count = batch.table.num_rows + len(batch.refused)
-    stored = await accept(request, batch, body)
+    batch = await _placed(request, batch, whole=whole(request, "keep"))
+    stored = await accept(request, batch, body, "keep")
     links = await asyncio.to_thread(_links, f"{root_of(request)}/Observations", stored, count)
     return Response(links, 201, media_type="application/json")
 
@@ -82,22 +99,45 @@ def _links(base: str, stored: Receipt, count: int) -> bytes:
 
 async def post_observation(request: Request) -> Response:
     """One Observation that names its Datastream, or a list of them."""
-    return await _post(request, None)
+    return await _post(request, None, path_of(request))
 
 
 async def post_to_stream(request: Request, stream: int) -> Response:
     """One Observation of this Datastream, or a list of them."""
-    return await _post(request, stream)
+    return await _post(request, stream, path_of(request))
 
 
-async def _post(request: Request, stream: int | None) -> Response:
+async def _post(request: Request, stream: int | None, path: str) -> Response:
     body = await body_of(request)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     try:
         batch = decode_observations(body, stream, city_of(request).clock.now(), key)
     except InlineEntity:
-        return await _create(request, path_of(request), body)
+        return await _create(request, path, body)
+    batch = await _placed(request, batch, whole=whole(request))
     return await _store(request, batch, body)
+
+
+async def _placed(request: Request, batch: Batch, *, whole: bool) -> Batch:
+    """The rows that name a feature or are of a place (OGC 18-088, 8.2.8); with ``whole`` another refuses all (400).
+
+    A place whose feature was taken away gets another one.
+    """
+    city = city_of(request)
+    table, catalog = batch.table, city.catalog
+    stream = column(table, "stream").astype(np.int64)
+    silent = table.column("feature").is_null().to_numpy() & catalog.streams.known(stream)
+    thing = np.where(silent, catalog.streams.thing[np.where(silent, stream, 0)], 0)
+    each = set(np.unique(thing).tolist())
+    if unmarked := each & catalog.places.unmarked:
+        await city.changes.make(
+            lambda catalog: plan_marks(unmarked, catalog, city.clock.now()), who="civium", why="where things are"
+        )
+    nowhere = np.flatnonzero(np.isin(thing, list(each & catalog.places.nowhere)))
+    refused = tuple(RowRefusal(row, NOWHERE) for row in batch.rows[nowhere].tolist())
+    if refused and (whole or len(refused) == len(stream)):
+        raise InputRefused(NOTHING_STORED, refused)
+    return without(batch, refused) if refused else batch
 
 
 async def _store(request: Request, batch: Batch, body: bytes) -> Response:

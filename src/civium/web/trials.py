@@ -5,6 +5,7 @@ import json
 import secrets
 import sys
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +19,17 @@ from civium.web.doors import answer, caller_of, city_of
 from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["console"])
+_LONGEST = 10_000  # characters of parameters
 _KEPT = 20  # of those that are over
 _LONGEST_S = 1800.0  # a backtest that takes longer is stopped
 
 
 class Wish(BaseModel):
-    """Which practice is to walk again over how much of the past."""
+    """Which practice is to walk again over how much of the past, and with which other parameters beside those now."""
 
     practice: str = Field(max_length=100)
     seconds: float = Field(3600, ge=1, le=86_400)
+    what_if: list[dict[str, Any]] = Field(default_factory=list, max_length=3)
 
 
 @dataclass(slots=True)
@@ -40,11 +43,11 @@ class Trial:
     share: float = 0.0
     trouble: str = ""
     done: bool = False
-    result: dict[str, Any] | None = None
+    results: list[dict[str, Any]] | None = None
 
     def told(self) -> dict[str, Any]:
         """As the console has it."""
-        own = {name: getattr(self, name) for name in ("id", "practice", "share", "trouble", "done", "result")}
+        own = {name: getattr(self, name) for name in ("id", "practice", "share", "trouble", "done", "results")}
         return {**own, "from": self.start, "to": self.end}
 
 
@@ -55,23 +58,29 @@ class Trials:
         self.all: deque[Trial] = deque(maxlen=_KEPT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, city: City, practice: str, seconds: float) -> Trial:
-        """Start one; raises InputRefused (409) while another runs."""
+    def begin(self, city: City, practice: str, seconds: float, what_if: Sequence[dict[str, Any]] = ()) -> Trial:
+        """Start one; raises InputRefused (409) while another runs, and for parameters that do not fit the practice."""
         if practice not in city.turns.practices.found:
             raise InputRefused(f"no practice '{practice}' is installed", status=404)
         if any(not trial.done for trial in self.all):
             raise InputRefused("a backtest runs already; wait until it is over", status=409)
+        for params in what_if:
+            city.turns.check_params(practice, params)
+            if len(json.dumps(params)) > _LONGEST:
+                raise InputRefused(f"parameters of more than {_LONGEST:,} characters", status=413)
         end = city.clock.now()
         start = end - int(seconds * MICROSECONDS)
         trial = Trial(secrets.token_hex(6), practice, start // 1000, end // 1000)
         self.all.appendleft(trial)
-        task = asyncio.create_task(self._run(city, trial, start, end))
+        task = asyncio.create_task(self._run(city, trial, start, end, what_if))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return trial
 
-    async def _run(self, city: City, trial: Trial, start: int, end: int) -> None:
+    async def _run(self, city: City, trial: Trial, start: int, end: int, what_if: Sequence[dict[str, Any]]) -> None:
         span = ["--from", to_datetime(start).isoformat(), "--to", to_datetime(end).isoformat()]
+        for params in what_if:
+            span += ["--what-if", json.dumps(params)]
         command = ["-m", "civium.cli", "backtest", trial.practice, "--city", str(city.folder), *span, "--json"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
@@ -84,10 +93,10 @@ class Trials:
                 async for line in process.stdout:
                     said = json.loads(line)
                     trial.share = said.get("share", trial.share)
-                    trial.result = said.get("result", trial.result)
+                    trial.results = said.get("results", trial.results)
                 told = (await process.stderr.read()).decode(errors="replace").strip()
                 await process.wait()
-            if trial.result is None:
+            if trial.results is None:
                 trial.trouble = told[-500:] or "it ended without a result"
         except (TimeoutError, ValueError) as error:
             trial.trouble = f"it was stopped: {error or f'it took longer than {_LONGEST_S:g} s'}"
@@ -121,4 +130,4 @@ async def begin_backtest(request: Request, wish: Wish) -> Response:
     city = city_of(request)
     if wish.practice in city.turns.practices.found:
         await asyncio.to_thread(Told(city, caller_of(request)).must_tell_all, wish.practice)
-    return answer(trials_of(request).begin(city, wish.practice, wish.seconds).told(), 201)
+    return answer(trials_of(request).begin(city, wish.practice, wish.seconds, wish.what_if).told(), 201)

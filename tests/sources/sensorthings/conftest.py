@@ -31,7 +31,8 @@ class Lake:
         self.connection.execute("ATTACH ':memory:' AS lake")
         self.connection.execute(
             "CREATE TABLE lake.observations (id BIGINT, stream BIGINT, time TIMESTAMP, until TIMESTAMP, made TIMESTAMP,"
-            " value DOUBLE, text VARCHAR, json VARCHAR, quality SMALLINT, feature BIGINT, params VARCHAR, parent TEXT)"
+            " value DOUBLE, text VARCHAR, json VARCHAR, quality SMALLINT, feature BIGINT, params VARCHAR, parent TEXT,"
+            " made_here BOOLEAN)"
         )
         self.connection.execute("CREATE VIEW observations AS SELECT * FROM lake.observations")
         self.connection.execute("CREATE VIEW raw_observations AS SELECT * FROM observations")

@@ -97,11 +97,11 @@ OBSERVATIONS = {
     "before(phenomenonTime, 2026-11-22T06:00:00Z)": [30.0],
     "after(phenomenonTime, 2026-11-22T11:30:00Z) and result eq 20.2": [20.2],
     "phenomenonTime add duration'PT1H' eq 2026-11-22T10:00:00Z": [21.5],
-    "resultTime sub phenomenonTime gt duration'PT2H' and result lt 40": [21.5, 30.0],
+    "resultTime sub phenomenonTime gt duration'PT2H' and result lt 40": [30.0],
     "phenomenonTime lt '2026-11-22T05:30:00Z'": [30.0],
     "phenomenonTime gt 2026-11-22 and phenomenonTime lt 2026-11-22T09:30:00+03:00": [30.0],
     "year(resultTime) eq 2026 and minute(resultTime) eq 30": [30.0, 30.0],
-    "fractionalseconds(resultTime) eq 0 and second(phenomenonTime) eq 0 and result eq 21.5": [21.5],
+    "fractionalseconds(phenomenonTime) eq 0 and resultTime eq null and result eq 21.5": [21.5],
     "totaloffsetminutes(resultTime) eq 0 and result eq 21.5": [21.5],
     "phenomenonTime gt mindatetime() and phenomenonTime lt maxdatetime() and result eq 21.5": [21.5],
     "validTime gt 2026-01-01T00:00:00Z": [30.0, 30.0],
@@ -123,7 +123,7 @@ OBSERVATIONS = {
 STREAMS = {
     "phenomenonTime lt 2026-11-22T09:30:00Z": ["air two"],
     "phenomenonTime gt 2026-11-22T09:30:00Z and phenomenonTime le 2026-11-22T12:00:00Z and id eq 1": ["air one"],
-    "resultTime ge 2026-11-22T10:00:01Z and id le 3": ["air one", "lit one"],
+    "resultTime ge 2026-11-22T10:00:01Z and id le 3": ["air one"],
     f"st_intersects(observedArea, geography'{SQUARE}')": ["air one", "lit one", "air two"],
     "observedArea eq null and id lt 4": [],
     "observedArea/type eq 'Polygon'": ["air two"],
@@ -239,7 +239,7 @@ def test_expand_of_paths_and_lists(world: City) -> None:
     ("url", "status"),
     [
         ("Things(1)?$filter=id%20eq%201", 400),
-        ("Things(1)?$top=1", 400),
+        ("Things(1)?$orderby=name", 400),
         ("Things(1)/name?$select=id", 400),
         ("Things/$ref?$expand=Locations", 400),
         ("?$top=1", 400),
@@ -251,7 +251,7 @@ def test_expand_of_paths_and_lists(world: City) -> None:
         ("Things?$skiptoken=WzEsMl0", 400),
         ("Things?$select=name/x", 400),
         ("Things?$expand=Datastreams($skiptoken=abc)", 400),
-        ("Things?$filter=Datastreams/name%20eq%20name", 501),
+        ("Things?$filter=Datastreams/Observations/result%20eq%20properties/height", 501),
     ],
 )
 def test_what_is_wrong_is_refused(world: City, url: str, status: int) -> None:

@@ -96,6 +96,7 @@ ROW = st.fixed_dictionaries(
         "quality": st.none() | st.integers(0, 3),
         "feature": st.none() | st.integers(1, 3),
         "params": st.none() | st.just('{"a":1}'),
+        "made_here": st.none() | st.booleans(),
     }
 )
 
@@ -143,4 +144,5 @@ def test_whatever_comes_the_arrays_know_what_the_history_holds(
 
 
 def by_stream(rows: Any) -> dict[int, Any]:
-    return {row["stream"]: {name: repr(row[name]) for name in STORED.names} for row in rows}
+    plain = [{**row, "made_here": bool(row["made_here"])} for row in rows]
+    return {row["stream"]: {name: repr(row[name]) for name in STORED.names} for row in plain}

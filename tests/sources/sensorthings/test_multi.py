@@ -7,9 +7,10 @@ import pytest
 
 from civium.core import InputRefused
 from civium.engines.catalog import Change
-from civium.sources.sensorthings.amend import plan_delete, plan_update
+from civium.sources.sensorthings.amend import plan_update
 from civium.sources.sensorthings.observations import decode_data_array
 from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.remove import plan_delete
 from tests.sources.sensorthings.conftest import BASE, City, new_property, stream, thing
 
 OM = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_"

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from civium.core import InputRefused
+from civium.engines.catalog.streams import COMPLEX_TYPE
 from civium.sources.sensorthings.write import plan_create
 
 O_AND_M = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_"
@@ -142,7 +143,7 @@ def changed(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
             r"Locations\[0\]: there is no Location 99",
         ),
         ("Things", changed(EXAMPLES["Things"], Datastreams=[{"@iot.id": 1}]), "cannot move"),
-        ("Datastreams", changed(STREAM, observationType="number"), "observationType must be one of"),
+        ("Datastreams", changed(STREAM, observationType=COMPLEX_TYPE), "of that type are MultiDatastreams"),
         ("Datastreams", changed(STREAM, unitOfMeasurement={"symbol": "smoots"}), "unknown unit 'smoots'"),
         ("Datastreams", changed(STREAM, unitOfMeasurement="%"), "unitOfMeasurement must be an object"),
         ("Datastreams", changed(STREAM, Sensor={"name": "x"}), "Datastream/Sensor/description is missing"),

@@ -210,8 +210,9 @@ class Catalog:
 
     def _settle(self, change: Change) -> None:
         """Know where things are that a change has moved, or whose place it has changed."""
-        here, there = THING_LOCATIONS.name, LOCATIONS.name
+        here, there, things = THING_LOCATIONS.name, LOCATIONS.name, THINGS.name
         moved = [row["thing"] for row in (*change.rows.get(here, ()), *change.deletes.get(here, ()))]
+        moved += [row["id"] for row in (*change.rows.get(things, ()), *change.deletes.get(things, ()))]
         altered = [row["id"] for row in change.updates.get(there, ())]
         if moved or altered:
             with self.engine.connect() as connection:

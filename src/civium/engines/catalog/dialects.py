@@ -53,6 +53,11 @@ class _JsonTruth(_Spelled):
     name, type = "json_truth", Boolean()
 
 
+class _JsonHolds(_Spelled):
+    inherit_cache = True
+    name, type = "json_holds", Boolean()
+
+
 class _Coordinate(_Spelled):
     inherit_cache = True
     name, type = "coordinate", Double()
@@ -103,13 +108,22 @@ def json_ways(column: Sql, keys: Sequence[str]) -> tuple[Sql, dict[str, Sql]]:
 
     A key ``[3]`` is a place in an array.
     """
-    path = literal("$" + "".join(key if key[:1] == "[" else f'."{key}"' for key in keys), Text())
+    path = _json_path(keys)
     ways: dict[str, Sql] = {
         "number": _JsonNumber(column, path),
         "string": _JsonWords(column, path),
         "bool": _JsonTruth(column, path),
     }
     return _JsonText(column, path), ways
+
+
+def json_holds(column: Sql, keys: Sequence[str], item: str) -> Sql:
+    """That the array which JSON holds behind some keys has an item: a number, a text or a truth value, as JSON."""
+    return _JsonHolds(column, _json_path(keys), literal(item, Text()))
+
+
+def _json_path(keys: Sequence[str]) -> Sql:
+    return literal("$" + "".join(key if key[:1] == "[" else f'."{key}"' for key in keys), Text())
 
 
 def coordinate(column: Sql, axis: int) -> Sql:
@@ -163,12 +177,18 @@ _SQLITE_POINT = (
 
 
 def _sqlite_json(*kinds: str) -> str:
-    inside = "json_extract({0}, {1})"
-    if kinds:
-        inside = f"CASE WHEN json_type({{0}}, {{1}}) IN ({', '.join(map(repr, kinds))}) THEN {inside} END"
+    inside = f"CASE WHEN json_type({{0}}, {{1}}) IN ({', '.join(map(repr, kinds))}) THEN json_extract({{0}}, {{1}}) END"
     return f"CASE WHEN json_valid({{0}}) THEN {inside} END"
 
 
+_SQLITE_TEXT = (
+    "CASE WHEN json_valid({0}) THEN CASE WHEN json_type({0}, {1}) IN ('true', 'false') THEN json_type({0}, {1})"
+    " ELSE CAST(json_extract({0}, {1}) AS TEXT) END END"
+)
+_SQLITE_HOLDS = (
+    "(json_valid({0}) AND json_type({0}, {1}) = 'array' AND EXISTS (SELECT 1 FROM json_each({0}, {1}) AS held"
+    " WHERE held.value = json_extract({2}, '$') AND held.type = json_type({2}, '$')))"
+)
 # Whole seconds, rounded down: SQLite would round 59.9995 s up.
 _SECONDS = f"(({{2}}) - (({{2}}) % {MICROSECONDS} + {MICROSECONDS}) % {MICROSECONDS}) / {MICROSECONDS}"
 _SPELLINGS: dict[type[_Spelled], Spelling] = {
@@ -181,10 +201,11 @@ _SPELLINGS: dict[type[_Spelled], Spelling] = {
         "({0} IN (SELECT value FROM json_each({1})))",
         "({0} = ANY (ARRAY(SELECT CAST(json_array_elements_text(CAST({1} AS json)) AS bigint))))",
     ),
-    _JsonText: (_sqlite_json(), "civium_json({0}, {1}, NULL)"),
+    _JsonText: (_SQLITE_TEXT, "civium_json({0}, {1}, NULL)"),
     _JsonWords: (_sqlite_json("text"), "civium_json({0}, {1}, 'string')"),
     _JsonNumber: (_sqlite_json("integer", "real"), "CAST(civium_json({0}, {1}, 'number') AS double precision)"),
     _JsonTruth: (_sqlite_json("true", "false"), "CAST(civium_json({0}, {1}, 'boolean') AS boolean)"),
+    _JsonHolds: (_SQLITE_HOLDS, "(CAST(civium_json({0}, {1}, 'array') AS jsonb) @> CAST({2} AS jsonb))"),
     _Coordinate: (_SQLITE_POINT, "civium_point({0}, {1})"),
     _Constant: ("{0}", '({0} COLLATE "C")'),
     _Position: ("instr({0}, {1})", "strpos({0}, {1})"),

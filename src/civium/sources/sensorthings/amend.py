@@ -6,7 +6,6 @@ Planning changes nothing. An entity may be addressed by its id or by navigation.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 import pyarrow as pa
@@ -14,31 +13,25 @@ from sqlalchemy import select
 
 from civium.core import InputRefused
 from civium.core.observations import CORRECTION
-from civium.engines.catalog import COMPLEX, COUNT, NUMBER, references
+from civium.engines.catalog import COMPLEX, COUNT, JSON, NUMBER
 from civium.engines.catalog.streams import VALUE_TYPES
-from civium.engines.catalog.tables import COMPONENTS, HISTORICAL_LOCATION_LOCATIONS, LOCATIONS, THING_LOCATIONS
+from civium.engines.catalog.tables import COMPONENTS, HISTORICAL_LOCATION_LOCATIONS, THING_LOCATIONS
 from civium.sources.batch import NOTHING_STORED
-from civium.sources.changes import Edits
 from civium.sources.examine import examine
 from civium.sources.sensorthings import multi
+from civium.sources.sensorthings.amendment import Amendment, found, stored
 from civium.sources.sensorthings.body import decode_body
 from civium.sources.sensorthings.entities import Writer
 from civium.sources.sensorthings.json_patch import patched
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, Entity, Link, target
-from civium.sources.sensorthings.moment import ObservationReader, Row
+from civium.sources.sensorthings.moment import Row
 from civium.sources.sensorthings.observations import decode_messages
-from civium.sources.sensorthings.place import resolve
 from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.restate import MOST_RESTATED, restate
 from civium.sources.sensorthings.values import terms
 from civium.sources.sensorthings.write import Plan
 
 _OBSERVATION = BY_NAME["Observation"]
-_MOST_TOMBSTONES = 200_000  # of one request: each is a row of the log
-# The rows as they are now, and where they first stood.
-_ROWS = """
-SELECT o.*, r.stream AS was_stream, r.time AS was_time
-FROM raw_observations o JOIN lake.observations r ON r.id = o.id WHERE o.{} = ? LIMIT {}
-"""
 # Fields that are read together: a change of one is a change of the other.
 _COUPLED = {
     "encodingType": ("location", "feature"),
@@ -47,16 +40,6 @@ _COUPLED = {
     "observationType": ("unitOfMeasurement",),
     "unitOfMeasurement": ("observationType",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Amendment:
-    """What a request changes of the entity with an id: ``edits`` of the catalogue, ``corrections`` of observations."""
-
-    entity: Entity
-    id: int
-    edits: Edits
-    corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
 
 
 def plan_update(
@@ -89,7 +72,7 @@ def update_into(
     json_patch: bool = False,
 ) -> tuple[Entity, Row, pa.Table]:
     """Put an update into a plan, as ``plan_update`` does; the entity, its row, and corrections of it."""
-    entity, row = _found(path, writer)
+    entity, row = found(path, writer)
     if json_patch:
         content = patched(writer, entity, row, content)
     if not isinstance(content, dict):
@@ -101,55 +84,18 @@ def update_into(
     plan.check_names(entity, content, entity.name)
     if entity.table is OBSERVATIONS:
         return entity, row, _observation(row, content, replace, writer, library, plan, future_s)
-    _Update(plan, writer, entity, row, content, replace).go()
-    return entity, row, CORRECTION.empty_table()
+    update = _Update(plan, writer, entity, row, content, replace)
+    update.go()
+    return entity, row, update.corrections
 
 
-def plan_delete(path: str, library: Library) -> Amendment:
-    """Plan the DELETE of the entity at ``path``, with all that goes with it (OGC 18-088, table 25).
-
-    Raises ``InputRefused``: 404 for a path that leads to no entity, 409 for a feature of too many Observations.
-    """
+def shortest(path: str, library: Library) -> str:
+    """The address at which the same is created by two steps at most; raises ``InputRefused`` (404) for one that leads
+    nowhere."""
     with library.opened() as writer:
-        return delete_with(writer, path, library)
-
-
-def delete_with(writer: Writer, path: str, library: Library) -> Amendment:
-    """As ``plan_delete``, in a library that is open."""
-    entity, row = _found(path, writer)
-    if entity.table is OBSERVATIONS:
-        gone = _tombstones("id", row["id"], library.observations)
-        if not gone.num_rows:
-            raise InputRefused(f"there is no {entity.name} {row['id']}", status=404)
-        return Amendment(entity, row["id"], Edits(), gone)
-    connection = writer.source.ground.connection
-    edits = Edits(deletes=references.cascade(connection, entity.table, [row["id"]]))
-    if entity.name == "Location":
-        _leave_no_earlier_place(edits, writer)
-    gone = CORRECTION.empty_table()
-    if entity.name == "FeatureOfInterest":
-        gone = _tombstones("feature", row["id"], library.observations)
-        places = select(LOCATIONS.c.id).where(LOCATIONS.c.feature == row["id"])
-        forget = [{"id": place, "feature": None} for place in connection.scalars(places)]
-        edits.updates.update({"locations": forget} if forget else {})
-    return Amendment(entity, row["id"], edits, gone)
-
-
-def _found(path: str, writer: Writer) -> tuple[Entity, Row]:
-    place = resolve([unquote(segment) for segment in path.strip("/").split("/") if segment], writer.source)
-    if place.row is None or place.field is not None or place.ending:
-        raise InputRefused(f"'{path[:60]}' is not the address of an entity", status=404)
-    return place.entity, place.row
-
-
-def _leave_no_earlier_place(edits: Edits, writer: Writer) -> None:
-    """A Thing that is left without its Location must not be back where it was before."""
-    table, gone = THING_LOCATIONS, edits.deletes.get("thing_locations", [])
-    for thing in {row["thing"] for row in gone}:
-        query = select(table.c.thing, table.c.time, table.c.location).where(table.c.thing == thing)
-        stays = [dict(row) for row in writer.source.ground.connection.execute(query).mappings()]
-        latest = max(row["time"] for row in stays)
-        gone += [row for row in stays if row["time"] < latest and row not in gone]
+        above, _, last = path.rpartition("/")
+        entity, row = found(above, writer)
+        return f"{entity.plural}({row['id']})/{last}"
 
 
 @dataclass(slots=True)
@@ -162,6 +108,7 @@ class _Update:
     row: Row
     content: dict[str, Any]
     replace: bool
+    corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
 
     def go(self) -> None:
         """Put what changes into the plan."""
@@ -185,7 +132,7 @@ class _Update:
                 self._link(link, content[link.name], new)
         changed = {column: value for column, value in new.items() if self.row[column] != value}
         if entity.name == "Datastream" and changed.keys() & {"observation_type", "si_unit", "factor", "offset"}:
-            self._check_line({**self.row, **new})
+            self._keep_results({**self.row, **new})
         if changed:
             self.plan.edits.updates.setdefault(entity.table.name, []).append({"id": self.row["id"], **changed})
         if "key" in changed and self.plan.catalog.ids_by_key(entity.table.name, [changed["key"]]):
@@ -294,14 +241,20 @@ class _Update:
         new = [{ours: mine, theirs: one} for one in sorted(others - before)]
         self.plan.edits.rows.setdefault(name, []).extend(new)
 
-    def _check_line(self, new: Row) -> None:
-        """Results are kept in SI: a change that would tell those that are there otherwise than they were meant."""
+    def _keep_results(self, new: Row) -> None:
+        """Results are kept in SI: those that are there must be told as they were given, now in another quantity."""
         kinds = [VALUE_TYPES.get(row["observation_type"]) in (NUMBER, COUNT) for row in (self.row, new)]
         plain = [(row["factor"], row["offset"]) == (1, 0) for row in (self.row, new)]
-        alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain)
+        any_json = VALUE_TYPES.get(new["observation_type"], JSON) == JSON
+        alike = self.row["si_unit"] == new["si_unit"] if all(kinds) else all(plain) and any_json
         if alike or not any(kinds):
             return
-        self._check_unobserved("in another quantity")
+        rows = stored("stream", self.row["id"], self.writer.source.ground.observations, MOST_RESTATED + 1)
+        restated = restate(rows, self.row, new) if rows.num_rows <= MOST_RESTATED else None
+        if restated is None:
+            self._check_unobserved("in another quantity")
+        else:
+            self.corrections = restated
 
     def _check_unobserved(self, otherwise: str) -> None:
         seen = self.writer.source.ground.observations.query(
@@ -350,10 +303,12 @@ def _observation(
     if batch.refused:
         raise InputRefused(NOTHING_STORED, batch.refused)
     [amended] = batch.table.to_pylist()
+    if amended["made_here"] and row["made_here"]:
+        amended["made"] = row["made"]  # it came when it came
     if same:  # bit for bit as it was, in SI
         amended |= {name: row[name] for name in ("value", "text", "json")}
         _check_fits(row["stream"], new["stream"] or 0, library)
-    [before] = _rows("id", row["id"], library.observations, 1).to_pylist()
+    [before] = stored("id", row["id"], library.observations, 1).to_pylist()
     was = {"corrects": row["id"], "gone": False, **{name: before[name] for name in ("was_stream", "was_time")}}
     return pa.Table.from_pylist([{**amended, **new, "parent": row["parent"], **was}], schema=CORRECTION)
 
@@ -363,17 +318,3 @@ def _check_fits(before: int, after: int, library: Library) -> None:
     index = library.catalog.streams
     if any(array[before] != array[after] for array in (index.value_type, index.si_unit)):
         raise InputRefused(f"Datastream {after} has another type or unit than {before}: send the result too")
-
-
-def _tombstones(column: str, identity: int, observations: ObservationReader) -> pa.Table:
-    rows = _rows(column, identity, observations, _MOST_TOMBSTONES + 1)
-    if rows.num_rows > _MOST_TOMBSTONES:
-        raise InputRefused(
-            f"more than {_MOST_TOMBSTONES} Observations would go with it: delete their Datastreams first", status=409
-        )
-    gone = rows.append_column("corrects", rows.column("id")).append_column("gone", pa.array([True] * rows.num_rows))
-    return gone.select(CORRECTION.names).cast(CORRECTION)
-
-
-def _rows(column: str, identity: int, observations: ObservationReader, most: int) -> pa.Table:
-    return observations.query(_ROWS.format(column, most), [identity])

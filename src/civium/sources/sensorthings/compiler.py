@@ -3,10 +3,11 @@
 A condition that follows a link holds if some linked entity meets it.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from shapely.errors import ShapelyError
 from sqlalchemy import BigInteger, ColumnElement, Double, and_, case, cast, func, literal, not_, null, or_, true
 
@@ -15,14 +16,17 @@ from civium.engines.catalog import dialects
 from civium.engines.catalog.dialects import among_ids
 from civium.sources.instants import read_period
 from civium.sources.sensorthings import geometry
-from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS, Database, Sql, Value, as_kind
+from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS, Database, Sql, Value, as_kind, before
 from civium.sources.sensorthings.model import OBSERVATIONS, Link
-from civium.sources.sensorthings.sql import CatalogueScope, Scope
+from civium.sources.sensorthings.scope import Scope
+from civium.sources.sensorthings.sql import CatalogueScope
 from civium.sources.sensorthings.tree import (
+    Among,
     Arithmetic,
     Call,
     Compare,
     Expression,
+    Known,
     Literal,
     Logical,
     Negate,
@@ -32,6 +36,7 @@ from civium.sources.sensorthings.tree import (
     Some,
     path_text,
 )
+from civium.sources.sensorthings.walk import denies, paths, without
 
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 and 9999
 _COMPARABLE = ("number", "string", "bool", "date", "clock", "duration")
@@ -43,14 +48,14 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Sql]] = {
     "gt": lambda a, b: a > b,
     "ge": lambda a, b: a >= b,
 }
-# Of spans of time: one is before another if it ends before that starts.
+# Of spans of time, which do not hold their end: one is before another if it ends when that starts, or earlier.
 _SPANS: dict[str, Callable[[Value, Value], Sql]] = {
     "eq": lambda a, b: and_(a.sql == b.sql, a.ends == b.ends),
     "ne": lambda a, b: or_(a.sql != b.sql, a.ends != b.ends),
-    "lt": lambda a, b: a.ends < b.sql,
-    "le": lambda a, b: a.ends <= b.ends,
-    "gt": lambda a, b: a.sql > b.ends,
-    "ge": lambda a, b: a.sql >= b.sql,
+    "lt": before,
+    "le": lambda a, b: and_(a.sql <= b.sql, a.ends <= b.ends),
+    "gt": lambda a, b: before(b, a),
+    "ge": lambda a, b: and_(a.sql >= b.sql, a.ends >= b.ends),
 }
 
 
@@ -86,9 +91,11 @@ class Compiler:
                 return not_(self.condition(operand))
             case Some(links, variable, condition, at):
                 return self._some(links, variable, condition, at)
-        link = self._behind(node)
+        link = self._behind(node) or self._among_others(node)
         if link is not None:
             return self._inside(link, node)
+        if isinstance(node, Among):
+            return self._among(node)
         if isinstance(node, Compare):
             return self._compare(node)
         value = self.value(node)
@@ -107,7 +114,7 @@ class Compiler:
         if value.kind == "any":
             kinds = [kind for kind in ("number", "string", "bool") if kind in value.ways]
             return [Key(value.ways[kind], order.descending, kind) for kind in kinds]
-        own = value.sql is self.scope.row.c.id or value.sql in (OBSERVATIONS.c.time, OBSERVATIONS.c.made)
+        own = value.sql is self.scope.row.c.id or value.sql is OBSERVATIONS.c.time
         return [Key(value.sql, order.descending, value.kind, always=own)]
 
     def _all(self, terms: tuple[Expression, ...]) -> Sql:
@@ -115,7 +122,7 @@ class Compiler:
         met: list[Sql] = []
         together: dict[str, list[Expression]] = {}
         for term in terms:
-            link = None if _denies(term) else self._behind(term)
+            link = None if denies(term) else self._behind(term)
             if link is not None and link.many:
                 together.setdefault(link.name, []).append(term)
             else:
@@ -128,20 +135,40 @@ class Compiler:
 
     def _behind(self, node: Expression) -> Link | None:
         """The link that all names of an expression follow first, if it is one."""
-        links = [self.scope.linked(path.names) for path in _paths(node)]
+        links = [self.scope.linked(path.names) for path in paths(node)]
         same = bool(links) and all(link is not None and link == links[0] for link in links)
-        plain = not any(len(path.names) == 1 for path in _paths(node))
+        plain = not any(len(path.names) == 1 for path in paths(node))
         return links[0] if same and plain else None
 
+    def _among_others(self, node: Expression) -> Link | None:
+        """The one link to many that some names of a comparison follow, while others stay here."""
+        links = [self.scope.linked(path.names) for path in paths(node) if len(path.names) > 1]
+        many = {link.name: link for link in links if link is not None and link.many}
+        return next(iter(many.values())) if isinstance(node, Compare | Call) and len(many) == 1 else None
+
     def _inside(self, link: Link, node: Expression) -> Sql:
-        inside = _without(node, link.name)
-        return self.scope.some(link, lambda scope: Compiler(scope).condition(inside))
+        inside = without(node, link.name, self._known)
+        met = self.scope.some(link, lambda scope: Compiler(scope).condition(inside))
+        if link.many and isinstance(node, Compare) and node.operator == "eq" and _is_null(node):
+            return or_(met, not_(self.scope.some(link, lambda _: true())))  # nothing there has no value either
+        return met
+
+    def _known(self, path: Path) -> Known:
+        """What a path means here, for a condition on what is behind a link."""
+        return Known(self.value(path), type(self.scope), path.at)
+
+    def _among(self, node: Among) -> Sql:
+        if not isinstance(node.item, Literal) or node.item.kind not in ("number", "string", "bool"):
+            raise InputRefused(f"'in' takes a number, a text or a truth value before a path, at position {node.at}")
+        return self.scope.among(node.path, msgspec.json.encode(node.item.value).decode())
 
     def _some(self, links: tuple[str, ...], variable: str, condition: Expression | None, at: int) -> Sql:
         link = self.scope.entity.link(links[0])
         if link is None:
             raise InputRefused(f"{self.scope.entity.name} has no '{links[0]}', at position {at}")
-        inside = None if condition is None else condition if len(links) > 1 else _without(condition, variable)
+        inside = condition
+        if condition is not None and len(links) == 1:
+            inside = without(condition, variable, self._known)
 
         def met(scope: Scope) -> Sql:
             if len(links) > 1:
@@ -173,6 +200,10 @@ class Compiler:
                 return self.scope.value(node) if link is None else self._follow(node, link)
             case Call():
                 return self._call(node)
+            case Known(value, where, at):
+                if where is not type(self.scope):
+                    raise InputRefused(f"what stands at position {at} is in another database", status=501)
+                return value  # type: ignore[no-any-return]  # the tree knows nothing of SQL
             case Negate(operand):
                 return Value("number", -self._number(operand))
             case Arithmetic():
@@ -288,11 +319,11 @@ class Compiler:
         arguments: list[Any] = []
         for kind, argument in zip(function.takes, node.arguments, strict=False):
             value, wanted = self.value(argument), kind.removeprefix("?")
-            value = self._as_instant(value) if wanted == "instant" else value
-            seen = as_kind(value, wanted)
+            value = self._as_instant(value) if wanted in ("instant", "interval") else value
+            seen = value.end if wanted == "interval" and value.kind == "instant" else as_kind(value, wanted)
             if seen is None:
                 raise InputRefused(f"{node.name} takes a {wanted}, not a {_kind(value)}, at position {node.at}")
-            arguments.append(value if kind == "instant" else seen)
+            arguments.append(value if kind in ("instant", "interval") else seen)
         return Value(function.gives, function.build(self.scope.database, *arguments))
 
     def _geometry(self, node: Call, function: geometry.GeometryFunction) -> Value:
@@ -337,55 +368,18 @@ class Compiler:
         test = _COMPARISONS[node.operator]
         kinds = _COMPARABLE if node.operator in ("eq", "ne") else [kind for kind in _COMPARABLE if kind != "bool"]
         pairs = [(as_kind(left, kind), as_kind(right, kind)) for kind in kinds]
+        if sorted((left.kind, right.kind)) == ["any", "string"]:  # whatever it is, as text
+            pairs = [(left.sql, right.sql)]
+        elif left.kind == right.kind == "any" and node.operator in ("eq", "ne"):
+            pairs.append((left.sql, right.sql))
         found = [test(a, b) for a, b in pairs if a is not None and b is not None]
         if found:  # two values of JSON may be of any kind, of which one at most is not null in both
             return found[0] if len(found) == 1 else func.coalesce(*found)
         raise InputRefused(f"cannot compare a {_kind(left)} with a {_kind(right)}, at position {node.at}")
 
 
-def _paths(node: Expression) -> Iterator[Path]:
-    if isinstance(node, Path):
-        yield node
-        return
-    if isinstance(node, Some):
-        yield Path(node.links, node.at)
-        return
-    for child in _children(node):
-        yield from _paths(child)
-
-
-def _children(node: Expression) -> Iterator[Expression]:
-    for one in fields(node):
-        value = getattr(node, one.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            if isinstance(child, Expression):
-                yield child
-
-
-def _denies(node: Expression) -> bool:
-    """Whether there is a negation in it: of that no entity can be shared with what stands beside it."""
-    return isinstance(node, Not) or any(map(_denies, _children(node)))
-
-
-def _without(node: Expression, first: str) -> Expression:
-    """The expression as it reads from behind a link or variable; raises ``InputRefused`` if it also speaks of
-    something else."""
-    if isinstance(node, Path | Some):
-        names = node.names if isinstance(node, Path) else node.links
-        if names[0] != first or len(names) == 1:
-            why = f"'{path_text(names)}' at position {node.at} cannot stand in one condition with {first}/..."
-            raise InputRefused(why, status=501)
-        return replace(node, names=names[1:]) if isinstance(node, Path) else replace(node, links=names[1:])
-    if isinstance(node, Literal):
-        return node
-    changed: dict[str, Any] = {}
-    for one in fields(node):
-        value = getattr(node, one.name)
-        if isinstance(value, Expression):
-            changed[one.name] = _without(value, first)
-        elif isinstance(value, tuple):
-            changed[one.name] = tuple(_without(child, first) for child in value)
-    return replace(node, **changed)
+def _is_null(node: Compare) -> bool:
+    return any(isinstance(side, Literal) and side.kind == "null" for side in (node.left, node.right))
 
 
 def _kind(value: Value) -> str:

@@ -39,13 +39,14 @@ class Choice:
     keys: Mapping[str, tuple[tuple[str, ...], ...]]
 
 
-def choice(entity: Entity, query: Query) -> Choice:
-    """What a query selects; raises ``InputRefused`` for a name that the entity has not."""
+def choice(entity: Entity, query: Query, *, expanded: bool = False) -> Choice:
+    """What a query selects; raises ``InputRefused`` for a name that the entity has not.
+
+    Of an entity to which another was ``expanded`` no links are told that nobody asked for (OGC 18-088, 9.3.2.1).
+    """
     fields = [*entity.fields, *entity.derived]
-    expanded = {expand.link for expand in query.expand}
     if not query.select:
-        links = tuple(link for link in entity.links if link.name not in expanded)
-        return Choice(True, True, tuple(fields), links, {})
+        return Choice(True, True, tuple(fields), () if expanded else entity.links, {})
     chosen: set[str] = set()
     keys: dict[str, list[tuple[str, ...]]] = {}
     for text in query.select:
@@ -91,9 +92,11 @@ class Writer:
     def self_link(self, entity: Entity, row: Row) -> str:
         return f"{self.base_url}/{entity.plural}({row['id']})"
 
-    def write(self, entity: Entity, rows: Sequence[Row], query: Query) -> list[dict[str, Any]]:
+    def write(
+        self, entity: Entity, rows: Sequence[Row], query: Query, *, expanded: bool = False
+    ) -> list[dict[str, Any]]:
         """The JSON of rows; each level of the expand is fetched for all of them at once."""
-        told = choice(entity, query)
+        told = choice(entity, query, expanded=expanded)
         rows = self.derive(entity, rows, told.fields)
         answers = []
         for row in rows:
@@ -140,7 +143,7 @@ class Writer:
             phenomenon, result = (zip(*(one.tolist() for one in pair), strict=True) for pair in pairs)
             for row, count, *both in zip(derived, spans.counts.tolist(), phenomenon, result, strict=True):
                 if count:
-                    row["phenomenon"], row["result"] = both
+                    row["phenomenon"], row["result"] = both[0], both[1] if both[1][0] <= both[1][1] else None
         if "area" in wanted:
             features = ground.moment.features(streams)
             if any(map(len, features)):
@@ -164,14 +167,16 @@ class Writer:
         there = target(link)
         if not link.many:
             found = self.source.single(link, rows, expand.query)
-            written = dict(zip(found, self.write(there, list(found.values()), expand.query), strict=True))
+            all_of_them = list(found.values())
+            written = dict(zip(found, self.write(there, all_of_them, expand.query, expanded=True), strict=True))
             for row, answer in zip(rows, answers, strict=True):
                 if self.leads(entity, link, row):
                     answer[link.name] = written.get(row[link.own])
             return
         groups = self.source.groups(link, rows, expand.query)
         children = {child["id"]: child for group in groups.values() for child in group.rows}
-        written = dict(zip(children, self.write(there, list(children.values()), expand.query), strict=True))
+        all_of_them = list(children.values())
+        written = dict(zip(children, self.write(there, all_of_them, expand.query, expanded=True), strict=True))
         for row, answer in zip(rows, answers, strict=True):
             group = groups[row["id"]]
             if group.count is not None:
@@ -210,8 +215,10 @@ class Writer:
                 return _decoded(stored) if stored[:1] in ("{", "[") else stored
             case "unit":
                 return {name: row[column] for name, column in UNIT_COLUMNS.items()}
-            case "time" | "instant":
+            case "time":
                 return write_instant(stored)
+            case "instant":
+                return None if row["made_here"] else write_instant(stored)
             case "period":
                 end = row["until"]
                 return write_instant(stored) + ("" if end is None else "/" + write_instant(end))
@@ -230,14 +237,13 @@ class Writer:
         streams, stream = self.source.ground.catalog.streams, row["stream"]
         kind = streams.value_type[stream]
         value = row["value"]
+        if row["json"] is not None:  # also a whole number of more digits than a float has
+            return _decoded(row["json"])
         if kind in (NUMBER, COUNT):
             if value is None or math.isnan(value):
                 return None
-            factor, offset = float(streams.factor[stream]), float(streams.offset[stream])
-            value = given(value, factor, offset)
-            return int(value) if kind == COUNT and value.is_integer() else value
-        if row["json"] is not None:
-            return _decoded(row["json"])
+            value = given(value, float(streams.factor[stream]), float(streams.offset[stream]))
+            return int(value) if value.is_integer() and abs(value) < 2**53 else value
         if row["text"] is not None or value is None:
             return row["text"]
         if kind == TRUTH:

@@ -20,7 +20,8 @@ from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, TASKS, Enti
 from civium.sources.sensorthings.moment import Row, rows_of
 from civium.sources.sensorthings.paging import KEYS, behind, constant, read_token, token
 from civium.sources.sensorthings.query import MAX_TOP
-from civium.sources.sensorthings.sql import CatalogueScope, ObservationScope, RecordScope, Scope
+from civium.sources.sensorthings.scope import Scope
+from civium.sources.sensorthings.sql import CatalogueScope, ObservationScope, RecordScope
 from civium.sources.sensorthings.tree import Order, Path, Query
 
 DEFAULT_TOP = 100

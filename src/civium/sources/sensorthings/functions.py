@@ -59,11 +59,12 @@ Builder = Callable[..., Sql]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """``takes`` the kinds of its arguments ("?" before one that may be left out), ``gives`` a kind."""
+    """``takes`` the kinds of its arguments ("?" before one that may be left out; an interval is an instant with an
+    end), ``gives`` a kind."""
 
     takes: tuple[str, ...]
     gives: str
-    build: Builder  # (database, *arguments as SQL, or as Value where the kind is instant or geometry)
+    build: Builder  # (database, *arguments as SQL, or as Value where the kind is instant or interval)
 
 
 _MOST_LETTERS = 1_000_000
@@ -114,8 +115,13 @@ def _fraction(database: Database, instant: Value) -> Sql:
     return (instant.sql % MICROSECONDS) / cast(MICROSECONDS, Double)
 
 
-def _temporal(test: Callable[[Value, Value], Sql]) -> Function:
-    return Function(("instant", "instant"), "bool", lambda _, one, other: test(one, other))
+def before(a: Value, b: Value) -> Sql:
+    """That a span of time is over when another begins; an instant is not before itself."""
+    return and_(a.sql < b.sql, a.ends <= b.sql)
+
+
+def _temporal(test: Callable[[Value, Value], Sql], other: str = "instant") -> Function:
+    return Function(("instant", other), "bool", lambda _, one, other: test(one, other))
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -144,13 +150,13 @@ FUNCTIONS: dict[str, Function] = {
     "date": Function(("instant",), "date", _format("%Y-%m-%d")),
     "time": Function(("instant",), "clock", _format("%H:%M:%S")),
     "totaloffsetminutes": Function(("instant",), "number", lambda _, __: literal(0)),  # all is kept in UTC
-    "before": _temporal(lambda a, b: a.ends < b.sql),
-    "after": _temporal(lambda a, b: a.sql > b.ends),
+    "before": _temporal(before),
+    "after": _temporal(lambda a, b: before(b, a)),
     "meets": _temporal(lambda a, b: or_(a.ends == b.sql, b.ends == a.sql)),
-    "during": _temporal(lambda a, b: and_(a.sql >= b.sql, a.ends <= b.ends)),
-    "overlaps": _temporal(lambda a, b: and_(a.sql <= b.ends, b.sql <= a.ends)),
-    "starts": _temporal(lambda a, b: and_(a.sql == b.sql, a.ends <= b.ends)),
-    "finishes": _temporal(lambda a, b: and_(a.ends == b.ends, a.sql >= b.sql)),
+    "during": _temporal(lambda a, b: and_(a.sql >= b.sql, a.ends <= b.ends, a.sql < b.ends), "interval"),
+    "overlaps": _temporal(lambda a, b: or_(a.sql == b.sql, and_(a.sql < b.ends, b.sql < a.ends))),
+    "starts": _temporal(lambda a, b: a.sql == b.sql),
+    "finishes": _temporal(lambda a, b: a.ends == b.ends),
 }
 # now(), mindatetime() and maxdatetime() are constants of a request: the compiler folds them.
 CONSTANTS = ("now", "mindatetime", "maxdatetime")

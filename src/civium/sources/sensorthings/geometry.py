@@ -32,10 +32,15 @@ class GeometryFunction:
     pattern: bool = False
 
 
+def _length(shapes: Any) -> Any:
+    """Length of lines [degree]; an area has none, whatever its boundary."""
+    return np.where(shapely.get_dimensions(shapes) < 2, shapely.length(shapes), 0.0)
+
+
 FUNCTIONS: dict[str, GeometryFunction] = {
     # In the plane of longitude and latitude [degree], as in the coordinate system of the data (EPSG:4326).
     "geo.distance": GeometryFunction("number", shapely.distance),
-    "geo.length": GeometryFunction("number", shapely.length, takes=1),
+    "geo.length": GeometryFunction("number", _length, takes=1),
     "geo.intersects": GeometryFunction("bool", shapely.intersects),
     "st_equals": GeometryFunction("bool", shapely.equals),
     "st_disjoint": GeometryFunction("bool", shapely.disjoint),

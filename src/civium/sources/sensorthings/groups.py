@@ -11,9 +11,10 @@ from civium.core import InputRefused
 from civium.core.observations import CORRECTION
 from civium.sources.batch import Batch
 from civium.sources.changes import Edits
-from civium.sources.sensorthings.amend import delete_with, update_into
+from civium.sources.sensorthings.amend import update_into
 from civium.sources.sensorthings.model import OBSERVATIONS
 from civium.sources.sensorthings.read import Library
+from civium.sources.sensorthings.remove import delete_with
 from civium.sources.sensorthings.write import Plan, plan_into
 
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_.~-]+)")

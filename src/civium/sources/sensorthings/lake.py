@@ -62,8 +62,10 @@ class Units:
         """Factor and offset of each unit in use, and the streams that use it."""
         index = self.catalog.streams
         ids = np.flatnonzero(index.exists) if self.streams is None else self.streams[index.known(self.streams)]
-        ids = ids[(index.value_type[ids] == NUMBER) | (index.value_type[ids] == COUNT)]
-        factors, offsets = index.factor[ids], index.offset[ids]
+        measured = (index.value_type[ids] == NUMBER) | (
+            index.value_type[ids] == COUNT
+        )  # what else has values has no unit
+        factors, offsets = np.where(measured, index.factor[ids], 1.0), np.where(measured, index.offset[ids], 0.0)
         while len(ids):  # a city has some dozens of units, and one pass over a million streams takes milliseconds
             factor, offset = float(factors[0]), float(offsets[0])
             same = (factors == factor) & (offsets == offset)
@@ -143,6 +145,12 @@ def _given(si: Sql, factor: float, offset: float) -> Sql:
 
 def _double(number: float) -> Sql:
     return raw(f"CAST({float(number)!r} AS DOUBLE)", Double)  # a bare decimal would be exact and short
+
+
+def plain(number: Sql) -> Sql:
+    """A double as text, a whole one without a point."""
+    told: Sql = func.regexp_replace(cast(number, String), r"\.0$", "", type_=String)
+    return told
 
 
 def json_path(keys: Sequence[str]) -> str:

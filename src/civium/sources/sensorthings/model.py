@@ -8,7 +8,19 @@ the record.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, FromClause, MetaData, SmallInteger, Table, Text, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    FromClause,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    select,
+)
 from sqlalchemy import DateTime as Instant
 
 from civium.engines.catalog import tables
@@ -30,6 +42,7 @@ OBSERVATIONS = Table(
     Column("feature", BigInteger),
     Column("params", Text),
     Column("parent", Text),
+    Column("made_here", Boolean),
 )
 
 # What the record's projection tells of each wish, as SQL sees it.
@@ -247,7 +260,7 @@ ENTITIES = (
         OBSERVATIONS,
         (
             Field("phenomenonTime", "period", "time", mandatory=False),
-            Field("resultTime", "instant", "made", mandatory=False),
+            Field("resultTime", "instant", "made"),
             Field("result", "result", "value"),
             Field("resultQuality", "quality", "quality", mandatory=False),
             Field("validTime", "valid", "params", mandatory=False),
@@ -321,67 +334,6 @@ PARTS: dict[str, dict[str, str]] = {
     for name, columns in {"actuators": ("key", "kind", "protocol"), "commands": ("decision", "practice", "who")}.items()
 }
 UNIT_COLUMNS = {"name": "unit_name", "symbol": "unit_symbol", "definition": "unit_definition"}
-
-_REQUESTED = (
-    "status-codes",
-    "query-status-codes",
-    "order",
-    "expand",
-    "select",
-    "orderby",
-    "top",
-    "skip",
-    "count",
-    "filter",
-    "built-in-filter-operations",
-    "built-in-query-functions",
-    "pagination",
-)
-_TASKED = tuple(
-    f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
-    for name in ("tasking-capability", "actuator", "task", "create-tasks")
-)
-_SENSING = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
-# Of these the landing page also says where.
-MQTT = tuple(
-    _SENSING + name
-    for name in ("create-observations-via-mqtt/observations-creation", "receive-updates-via-mqtt/receive-updates")
-)
-_OTHERS = (*TASKING, "MultiDatastream")
-CONFORMANCE = (
-    *_TASKED,
-    *(
-        _SENSING + name
-        for name in (
-            "datamodel",
-            *(f"datamodel/{e.name[0].lower()}{e.name[1:]}" for e in ENTITIES if e.name not in _OTHERS),
-            "resource-path/resource-path-to-entities",
-            "request-data",
-            *(f"request-data/{name}" for name in _REQUESTED),
-            "create-update-delete",
-            "create-update-delete/create-entity",
-            "create-update-delete/link-to-existing-entities",
-            "create-update-delete/deep-insert",
-            "create-update-delete/deep-insert-status-code",
-            "create-update-delete/update-entity",
-            "create-update-delete/update-entity-put",
-            "create-update-delete/update-entity-jsonpatch",
-            "create-update-delete/delete-entity",
-            "create-update-delete/historical-location-auto-creation",
-            "create-update-delete/historical-location-manual-creation",
-            "batch-request/batch-request",
-            "data-array/data-array",
-            "multi-datastream",
-            "multi-datastream/properties",
-            "multi-datastream/relations",
-            "multi-datastream/constraints",
-        )
-    ),
-    *MQTT,
-    "https://fraunhoferiosb.github.io/FROST-Server/extensions/JsonBatchRequest.html",
-    "https://fraunhoferiosb.github.io/FROST-Server/extensions/GeoJSON-ResultFormat.html",
-    "https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md",
-)
 
 
 def target(link: Link) -> Entity:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 Row = Mapping[str, Any]
 Tables = Mapping[str, pa.Table]
+_NEVER = {"made_first": np.iinfo(np.int64).max, "made_last": np.iinfo(np.int64).min}
 
 
 class ObservationReader(Protocol):
@@ -46,7 +47,7 @@ class Punctual:
 class Spans(Protocol):
     """Of some streams: how many observations, and from when to when they are and were made [us since epoch].
 
-    Where ``counts`` is 0 the rest means nothing.
+    Where ``counts`` is 0 the rest means nothing; where of none is told when it was made, the first is after the last.
     """
 
     @property
@@ -90,8 +91,8 @@ class Moment(Protocol):
 
 
 _SPANS = """
-SELECT stream, count(*) AS counts, min(time) AS first, max(coalesce(until, time)) AS last, min(made) AS made_first,
-    max(made) AS made_last
+SELECT stream, count(*) AS counts, min(time) AS first, max(coalesce(until, time)) AS last,
+    min(made) FILTER (made_here IS NOT TRUE) AS made_first, max(made) FILTER (made_here IS NOT TRUE) AS made_last
 FROM observations WHERE stream IN (SELECT stream FROM asked) GROUP BY stream
 """
 _LATEST = """
@@ -119,7 +120,7 @@ class LakeMoment:
         for name in names:
             column = table.column(name)
             column = column if name == "counts" else column.cast(pa.timestamp("us", column.type.tz))
-            getattr(out, name)[place] = column.cast(pa.int64()).to_numpy()
+            getattr(out, name)[place] = column.cast(pa.int64()).fill_null(_NEVER.get(name, 0)).to_numpy()
         return out
 
     def total(self, streams: Ids) -> int:

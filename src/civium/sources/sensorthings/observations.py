@@ -182,23 +182,33 @@ def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:
 
 
 def decode_messages(
-    bodies: Sequence[bytes], datastream_ids: Sequence[int | None], now: int | NDArray[np.int64]
+    bodies: Sequence[bytes],
+    datastream_ids: Sequence[int | None],
+    now: int | NDArray[np.int64],
+    features: Sequence[int | None] | None = None,
 ) -> Batch:
     """Decode messages of one Observation each, row ``i`` of ``datastream_ids[i]`` (None: it names its own); what is no
     JSON is a refused row.
 
-    ``now`` [us since epoch], for all or for each, stands in for times that are not given.
+    ``now`` [us since epoch], for all or for each, stands in for times that are not given; ``features`` are those to
+    whose address they were sent.
     """
 
-    def one(body: bytes, datastream_id: int | None) -> Reading | str:
+    def one(body: bytes, datastream_id: int | None, feature: int | None) -> Reading | str:
         try:
-            return _reading(body, datastream_id, "")
+            read = _reading(body, datastream_id, "")
+            if feature is not None and isinstance(read, Reading):
+                if read.feature not in (None, feature):
+                    return f"it names FeatureOfInterest({read.feature}) but was sent to FeatureOfInterest({feature})"
+                read.feature = feature
+            return read
         except InlineEntity as error:
             return error.why
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return f"it is no Observation: {error}"
 
-    return gather([one(*message) for message in zip(bodies, datastream_ids, strict=True)], now)
+    named = features or [None] * len(bodies)
+    return gather([one(*message) for message in zip(bodies, datastream_ids, named, strict=True)], now)
 
 
 def gather(decoded: Sequence[Reading | str], now: int | NDArray[np.int64]) -> Batch:
@@ -315,6 +325,8 @@ def _batch(
         "time": pa.array(time).view(INSTANT),
         "made": pa.array(made_or_now).view(INSTANT),
     }
+    if not made.given.all():
+        out["made_here"] = pa.array(~made.given)
     if phenomenon.interval.any():
         out["until"] = pa.array(phenomenon.end, mask=~phenomenon.interval).view(INSTANT)
     out.update(_results(columns.get("result", ()), bad))
@@ -344,7 +356,7 @@ def _results(results: Sequence[Any], bad: dict[int, str]) -> dict[str, pa.Array]
     if kinds <= {float, int, type(None)}:
         try:
             return {"value": pa.array(results, pa.float64())}
-        except pa.ArrowInvalid:  # an integer beyond 2**53: below, it is rounded as JSON readers do
+        except pa.ArrowInvalid:  # an integer beyond 2**53: below, it is kept to the last digit beside
             pass
     elif kinds <= {str, type(None)}:
         return {"text": pa.array(results, pa.string())}
@@ -357,12 +369,16 @@ def _results(results: Sequence[Any], bad: dict[int, str]) -> dict[str, pa.Array]
             return None
 
     texts = [r if isinstance(r, str) else None for r in results]
-    others = [msgspec.json.encode(r).decode() if isinstance(r, bool | dict | list) else None for r in results]
+    others = [msgspec.json.encode(r).decode() if _is_told_as_json(r) else None for r in results]
     return {
         "value": pa.array([number(row, result) for row, result in enumerate(results)], pa.float64()),
         "text": pa.array(texts, pa.string()),
         "json": pa.array(others, pa.string()),
     }
+
+
+def _is_told_as_json(result: Any) -> bool:
+    return isinstance(result, bool | dict | list) or (type(result) is int and abs(result) > 2**53)
 
 
 def _integers(values: Sequence[Any], name: str, kind: pa.DataType, bad: dict[int, str]) -> pa.Array:

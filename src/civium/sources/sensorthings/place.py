@@ -40,6 +40,10 @@ def resolve(segments: Sequence[str], source: Source) -> Place:
             place = _inside(place, segment)
             continue
         match = _SEGMENT.fullmatch(segment)
+        if match is None and place is not None and (cell := _KEY.fullmatch(segment)) and cell[2]:
+            place = _step(place, cell[1], None, source)  # result[0]
+            place = replace(place, keys=_places(cell[2]))
+            continue
         if match is None:
             raise InputRefused(f"'{segment[:60]}' is not part of a path", status=404)
         name, identity = match[1], _identity(match[1], match[2])
@@ -105,5 +109,9 @@ def _inside(place: Place, segment: str) -> Place:
     assert place.field is not None
     if match is None or place.field.kind not in _DEEP:
         raise InputRefused(f"'{segment[:60]}' does not follow {place.field.name}", status=404)
-    places = [int(one) for one in re.findall(r"\d+", match[2])]
-    return replace(place, keys=(*place.keys, match[1], *places))
+    return replace(place, keys=(*place.keys, match[1], *_places(match[2])))
+
+
+def _places(indices: str) -> tuple[int, ...]:
+    """The numbers of ``[1][2]``."""
+    return tuple(int(one) for one in re.findall(r"\d+", indices))

@@ -17,6 +17,7 @@ from lark.exceptions import VisitError
 from civium.core import MICROSECONDS, InputRefused
 from civium.sources.instants import read_instant, read_period
 from civium.sources.sensorthings.tree import (
+    Among,
     Arithmetic,
     Call,
     Compare,
@@ -52,13 +53,13 @@ def parse_query(text: str) -> Query:
     for part in filter(None, text.split("&")):
         name, _, value = part.partition("=")
         name, value = unquote_plus(name), unquote_plus(value).strip()
-        key = name.removeprefix("$")
-        if not name.startswith("$") or key not in _READERS:
+        key = _NAMES.get(name.lower(), "")
+        if not key:
             raise InputRefused(f"unknown query option '{name[:40]}'; known are {', '.join('$' + k for k in _READERS)}")
         own = _FIELDS.get(key, key)
         if own in options:
             raise InputRefused(f"query option '{name}' is given twice")
-        options[own] = _READERS[key](name, value)
+        options[own] = _READERS[key](f"${key}", value)
     query = Query(**options)
     _bound(query)
     return query
@@ -152,6 +153,9 @@ class _Tree(Transformer[Token, Any]):
         equal = tuple(Compare("eq", operand, choice, _position(word)) for choice in choices)
         return Logical("or", equal) if len(equal) > 1 else equal[0]
 
+    def among(self, item: Expression, word: Token, path: Path) -> Among:
+        return Among(item, path, _position(word))
+
     def call(self, name: Token, *arguments: Expression | None) -> Call:
         return Call(str(name).lower(), tuple(a for a in arguments if a is not None), _position(name))
 
@@ -201,7 +205,7 @@ class _Tree(Transformer[Token, Any]):
         return expand
 
     def number_option(self, name: Token, number: Token) -> tuple[str, int]:
-        return name[1:], _whole(str(name), str(number))
+        return name[1:].lower(), _whole(str(name), str(number))
 
     def count_option(self, value: Token) -> tuple[str, bool]:
         return "count", value.lower() == "true"
@@ -287,6 +291,7 @@ _READERS: dict[str, Any] = {
     "resultFormat": _format,
 }
 _FIELDS = {"resultFormat": "result_format"}  # of Query, where it is not the option's name
+_NAMES = {f"${key.lower()}": key for key in _READERS}  # in capitals or not, as OData takes them
 
 
 def _position(token: Token) -> int:

@@ -15,11 +15,12 @@ from sqlalchemy import Connection, Engine
 from civium.core import InputRefused
 from civium.engines.catalog import Catalog
 from civium.engines.deadline import QueryTooLong, in_catalogue
+from civium.sources.sensorthings.conformance import CONFORMANCE, MQTT
 from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.model import CONFORMANCE, ENTITIES, MQTT, OBSERVATIONS, TASKING, Entity
+from civium.sources.sensorthings.model import ENTITIES, OBSERVATIONS, TASKING, Entity
 from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
@@ -27,7 +28,8 @@ from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.tree import Query, query_parts
 
 Answer = dict[str, Any] | str | Streamed | None
-_OF_ONE = {"select", "expand"}  # options that an entity by its id takes
+# Options that an entity by its id takes; those of pages mean nothing there.
+_OF_ONE = {"select", "expand", "top", "skip", "count"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +164,23 @@ def _property(place: Place, writer: Writer) -> Answer:
     name = place.field.name
     if place.keys:
         try:
-            value, name = part(value, place.keys), str(place.keys[-1])
+            value, name = part(value, place.keys), _last(place)
         except KeyError as missing:
             raise InputRefused(f"{name} holds no {missing.args[0]!r} there", status=404) from None
-    if value is None:
+    if value is None or (value == {} and not place.field.mandatory):
         return None
     if not place.ending:
         return {name: value}
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _last(place: Place) -> str:
+    """The last name of what is inside a property, with the places in arrays that follow it: ``row[1]``."""
+    assert place.field is not None
+    name = place.field.name
+    for key in place.keys:
+        name = key if isinstance(key, str) else f"{name}[{key}]"
+    return name
 
 
 class _Following:
@@ -177,7 +188,7 @@ class _Following:
 
     def __init__(self, url: str, query: str) -> None:
         dropped = ("$skip", "$skiptoken")
-        self._kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0]) not in dropped]
+        self._kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0]).lower() not in dropped]
         self._url = url
 
     def __call__(self, token: str) -> str:

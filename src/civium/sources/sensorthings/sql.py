@@ -1,6 +1,5 @@
 """What the names of a query mean in SQL: fields and links of the catalogue, and of the lake of observations."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +38,18 @@ from civium.engines.catalog.dialects import among_ids, json_ways
 from civium.sources.sensorthings.functions import Database, Sql, Value
 from civium.sources.sensorthings.geometry import present
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.lake import FEW, Units, among, calculable, json_value, lake_text, looked_up, utc
+from civium.sources.sensorthings.lake import (
+    FEW,
+    Units,
+    among,
+    calculable,
+    json_path,
+    json_value,
+    lake_text,
+    looked_up,
+    plain,
+    utc,
+)
 from civium.sources.sensorthings.model import (
     OBSERVATIONS,
     PARTS,
@@ -52,58 +62,9 @@ from civium.sources.sensorthings.model import (
     target,
 )
 from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
-from civium.sources.sensorthings.tree import Path, path_text
+from civium.sources.sensorthings.scope import Scope
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
-
-
-class Scope(ABC):
-    """What the names of a query mean: the entity, and the SQL row that stands for it."""
-
-    database: Database
-
-    def __init__(self, entity: Entity, row: FromClause, ground: Ground) -> None:
-        self.entity, self.row, self.ground = entity, row, ground
-
-    def linked(self, names: tuple[str, ...]) -> Link | None:
-        """The link that a path follows first, unless it stays with this entity."""
-        link = self.entity.link(names[0])
-        # The id behind a link to one is our own column.
-        here = link is not None and not link.many and names[1:] in (("id",), ("@iot.id",))
-        return None if here else link
-
-    @property
-    @abstractmethod
-    def permitted(self) -> Sql:
-        """That the caller may see the row."""
-
-    @abstractmethod
-    def some(self, link: Link, condition: Callable[["Scope"], Sql]) -> Sql:
-        """That some entity behind a link meets a condition."""
-
-    @abstractmethod
-    def behind(self, link: Link, value: Callable[["Scope"], Value]) -> Value:
-        """A value of the one entity that a link leads to."""
-
-    @abstractmethod
-    def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
-        """A field of this entity, or what is inside it; None if there is no such thing."""
-
-    def value(self, path: Path) -> Value:
-        """The value that a path within this entity leads to."""
-        first, *rest = path.names
-        if first in ("id", "@iot.id") and not rest:
-            return Value("number", self.row.c.id)
-        link = self.entity.link(first)
-        if link is not None and link.own:
-            return Value("number", self.row.c[link.own])
-        field = self.entity.field(first)
-        found = self.field(field, tuple(rest)) if field else None
-        if found is None:
-            raise InputRefused(
-                f"unknown property '{path_text(path.names)}' of {self.entity.name} at position {path.at}"
-            )
-        return found
 
 
 class CatalogueScope(Scope):
@@ -222,6 +183,9 @@ class CatalogueScope(Scope):
                 return Value("instant", self.row.c[field.column])
         return None
 
+    def holds(self, field: Field, keys: tuple[str, ...], item: str) -> Sql | None:
+        return dialects.json_holds(self.row.c[field.column], keys, item) if field.kind == "json" else None
+
     def _area_types(self) -> dict[int, Any]:
         """Point or Polygon, for the Datastreams that have an area."""
         shapes = self.ground.geometries(self.entity, "area")
@@ -231,8 +195,8 @@ class CatalogueScope(Scope):
         """From when to when the Observations of a Datastream are, or were made."""
         streams = np.flatnonzero(self.ground.catalog.streams.exists)
         spans = self.ground.moment.spans(streams)
-        some = spans.counts > 0
         ends = (spans.first, spans.last) if which == "phenomenon" else (spans.made_first, spans.made_last)
+        some = (spans.counts > 0) & (ends[0] <= ends[1])
 
         def column(name: str, values: NDArray[np.int64]) -> Sql:
             told = dict(zip(streams[some].tolist(), values[some].tolist(), strict=True))
@@ -352,7 +316,8 @@ class ObservationScope(Scope):
 
         if inner.kind == "any":
             ways = {lane: of(lane) for lane in lanes}
-            return Value("any", func.coalesce(*(cast(way, String) for way in ways.values())), ways=ways)
+            told = (plain(way) if lane == "number" else cast(way, String) for lane, way in ways.items())
+            return Value("any", func.coalesce(*told), ways=ways)
         return Value(inner.kind, of(inner.kind), end=of("end") if "end" in lanes else None)
 
     def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
@@ -361,7 +326,7 @@ class ObservationScope(Scope):
             case "period" if not keys:
                 return Value("instant", c.time, end=func.coalesce(c.until, c.time))
             case "instant" if not keys:
-                return Value("instant", c.made)
+                return Value("instant", case((not_(func.coalesce(c.made_here, raw("false"))), c.made)))
             case "valid" if not keys:
                 return self._valid()
             case "quality":
@@ -378,9 +343,18 @@ class ObservationScope(Scope):
             case "result":
                 number = self._units.given(c.value, c.stream)
                 truth = case((c.json == raw("'true'"), raw("true")), (c.json == raw("'false'"), raw("false")))
-                ways = {"number": case((c.json.is_(None), number)), "string": c.text, "bool": truth}
-                return Value("any", func.coalesce(cast(c.value, String), c.text, c.json), ways=ways)
+                counted = case((truth.is_(None), number))
+                ways = {"number": counted, "string": c.text, "bool": truth}
+                return Value("any", func.coalesce(c.json, c.text, plain(number)), ways=ways)
         return None
+
+    def holds(self, field: Field, keys: tuple[str, ...], item: str) -> Sql | None:
+        column = {"json": self.row.c.params, "result": self.row.c.json}.get(field.kind)
+        if column is None:
+            return None
+        path = json_path(keys)
+        array: Sql = func.json_type(column, path) == "ARRAY"
+        return and_(array, func.json_contains(func.json_extract(column, path), item))
 
     def _valid(self) -> Value:
         """The interval is kept as the text that was given, after it was found to be one."""

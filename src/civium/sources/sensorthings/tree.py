@@ -76,7 +76,25 @@ class Some:
     at: int = field(default=0, compare=False)
 
 
-Expression = Literal | Path | Call | Negate | Not | Logical | Compare | Arithmetic | Some
+@dataclass(frozen=True, slots=True)
+class Among:
+    """``item in path``: whether the array of JSON at a path has an item."""
+
+    item: "Expression"
+    path: Path
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A value that was compiled already, ``where`` it has its meaning; no query is written with it."""
+
+    value: Any
+    where: type
+    at: int = 0
+
+
+Expression = Literal | Path | Call | Negate | Not | Logical | Compare | Arithmetic | Some | Among | Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,8 @@ def write_expression(node: Expression) -> str:
         case Some(links, variable, condition):
             inside = f"{variable}:{write_expression(condition)}" if condition else ""
             return f"{path_text(links)}/any({inside})"
+        case Among(item, path):
+            return f"{_inner(item)} in {path_text(path.names)}"
         case Call(name, arguments):
             return f"{name}({','.join(map(write_expression, arguments))})"
         case Negate(operand):
@@ -134,6 +154,7 @@ def write_expression(node: Expression) -> str:
             return f" {operator} ".join(map(_inner, terms))
         case Compare(operator, left, right) | Arithmetic(operator, left, right):
             return f"{_inner(left)} {operator} {_inner(right)}"
+    raise TypeError(f"{node} has no text")
 
 
 def query_parts(query: Query) -> dict[str, str]:

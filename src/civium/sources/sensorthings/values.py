@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from civium.core import Access, InputRefused
-from civium.engines.catalog import COUNT, NUMBER
-from civium.engines.catalog.streams import VALUE_TYPES
+from civium.engines.catalog import COUNT, JSON, NUMBER
+from civium.engines.catalog.streams import COMPLEX_TYPE, VALUE_TYPES
 from civium.sources.sensorthings.model import UNIT_COLUMNS
 from civium.sources.units import to_si
 
@@ -20,9 +20,9 @@ def unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in told:
         if told[name] is not None:
             text(told[name], f"{where}/{name}")
-    kind = VALUE_TYPES.get(str(content.get("observationType")))
-    if kind is None:
-        raise InputRefused(f"{where.rpartition('/')[0]}/observationType must be one of {', '.join(VALUE_TYPES)}")
+    if content.get("observationType") == COMPLEX_TYPE:
+        raise InputRefused(f"{where.rpartition('/')[0]}/observationType: of that type are MultiDatastreams")
+    kind = VALUE_TYPES.get(str(content.get("observationType")), JSON)
     row: dict[str, Any] = {column: told.get(name) for name, column in UNIT_COLUMNS.items()}
     if kind in (NUMBER, COUNT):
         try:

@@ -4,7 +4,7 @@ Planning changes nothing: the rows become one catalogue change, the Observations
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from civium.sources.geojson import check_geojson, middle
 from civium.sources.instants import read_instant
 from civium.sources.sensorthings import multi
 from civium.sources.sensorthings.body import decode_body
+from civium.sources.sensorthings.features import add_features, mark, need_places
 from civium.sources.sensorthings.model import (
     BY_NAME,
     BY_PLURAL,
@@ -75,6 +76,14 @@ def plan_create(path: str, body: bytes, catalog: Catalog, now: int, sees: Sees |
     entity, identity = plan_into(plan, path, decode_body(body))
     plan.check_keys()
     return Creation(entity, identity, plan.edits, plan.batch())
+
+
+def plan_marks(things: Iterable[int], catalog: Catalog, now: int) -> Edits:
+    """Plan a feature for the places where things are, whose feature was taken away."""
+    plan = Plan(catalog, now)
+    mark(plan, things)
+    plan.check_keys()
+    return plan.edits
 
 
 def plan_into(plan: "Plan", path: str, content: Any) -> tuple[Entity, int | None]:
@@ -136,6 +145,8 @@ class Plan:
     edits: Edits = field(default_factory=Edits)
     bodies: list[bytes] = field(default_factory=list)
     streams: list[int] = field(default_factory=list)
+    unfeatured: list[tuple[str, int]] = field(default_factory=list)  # Observations: where they stand, of which stream
+    marked: set[int] = field(default_factory=set)  # Locations that are to have a feature
 
     def create(self, entity: Entity, content: Any, given: Mapping[str, int], at: str) -> int:
         """Plan one entity with what is nested in it; ``at`` says where it stands in the body."""
@@ -158,7 +169,7 @@ class Plan:
             row |= {"observation_type": COMPLEX_TYPE, "property": parts[0]["property"]}
         identity = self._add(entity, row, content, at)
         for part in parts:
-            self._rows("components").append({"id": self._next("components"), "datastream": identity, **part})
+            self.rows("components").append({"id": self.next("components"), "datastream": identity, **part})
         for link in entity.links:
             if link.many and link.name in content and not (parts and link.name == multi.PROPERTIES):
                 self._nested(entity, identity, link, content[link.name], f"{at}/{link.name}")
@@ -193,6 +204,8 @@ class Plan:
             plain["FeatureOfInterest"] = {"@iot.id": links["FeatureOfInterest"]}
         self.bodies.append(msgspec.json.encode(plain))
         self.streams.append(streams[0] or 0)
+        if links["FeatureOfInterest"] is None:
+            self.unfeatured.append((at, streams[0] or 0))
 
     def batch(self) -> Batch | None:
         """The Observations; raises ``InputRefused`` if one of them is wrong."""
@@ -211,12 +224,12 @@ class Plan:
         if table == "current_locations":
             for thing, places in [(ours, others)] if our_column == "thing" else [(thing, [ours]) for thing in others]:
                 time = self.move(thing, places)
-                history = self._next("historical_locations")
-                self._rows("historical_locations").append({"id": history, "thing": thing, "time": time})
+                history = self.next("historical_locations")
+                self.rows("historical_locations").append({"id": history, "thing": thing, "time": time})
                 kept = [{"historical_location": history, "location": place} for place in places]
-                self._rows("historical_location_locations").extend(kept)
+                self.rows("historical_location_locations").extend(kept)
         else:
-            self._rows(table).extend({our_column: ours, their_column: other} for other in others)
+            self.rows(table).extend({our_column: ours, their_column: other} for other in others)
 
     def move(self, thing: int, places: list[int], time: int | None = None) -> int:
         """Let a thing be at some Locations and at no other, since ``time`` or now; returns since when."""
@@ -226,51 +239,30 @@ class Plan:
                 select(table.c.thing, table.c.time, table.c.location).where(table.c.thing == thing)
             )
             stays = [dict(row) for row in before.mappings()]
-        planned = [row for row in self._rows("thing_locations") if row["thing"] == thing]
+        planned = [row for row in self.rows("thing_locations") if row["thing"] == thing]
         if time is None:  # the latest Locations are the current ones
             time = max(self.now, 1 + max((row["time"] for row in (*stays, *planned)), default=0))
-        self.edits.rows["thing_locations"] = [r for r in self._rows("thing_locations") if r["thing"] != thing]
+        self.edits.rows["thing_locations"] = [r for r in self.rows("thing_locations") if r["thing"] != thing]
         new = [{"thing": thing, "location": place, "time": time} for place in dict.fromkeys(places)]
         gone = self.edits.deletes.setdefault("thing_locations", [])
         gone += [row for row in stays if row not in new and row not in gone]
-        self._rows("thing_locations").extend(row for row in new if row not in stays)
+        self.rows("thing_locations").extend(row for row in new if row not in stays)
         return time
 
     def check_keys(self) -> None:
-        """Refuse a key that something else has: it is the address by which its owner knows it."""
-        self._add_features()
+        """Refuse a key that something else has: it is the address by which its owner knows it.
+
+        Refused is also an Observation of no feature and no place.
+        """
+        need_places(self)
+        add_features(self)
         for table in _KEYED:
-            keys = [row["key"] for row in self._rows(table)]
+            keys = [row["key"] for row in self.rows(table)]
             taken = set(self.catalog.ids_by_key(table, keys)) | {key for key in keys if keys.count(key) > 1}
             if taken:
                 raise InputRefused(f"the key '{min(taken)}' is taken", status=409)
         self.edits.rows = {table: rows for table, rows in self.edits.rows.items() if rows}
         self.edits.deletes = {table: rows for table, rows in self.edits.deletes.items() if rows}
-
-    def _add_features(self) -> None:
-        """A Location at which a Thing is has a FeatureOfInterest, for the Observations there that name none.
-
-        One for each Location, and another when the Location itself is changed: what was observed before stays where it
-        was.
-        """
-        new = {row["id"]: row for row in self._rows("locations")}
-        altered = {row["id"]: row for row in self.edits.updates.get("locations", ())}
-        wanted = {row["location"] for row in self._rows("thing_locations")} | altered.keys()
-        known = self.catalog.last("locations", sorted(wanted - new.keys()))
-        occupied = {row["location"] for row in self._rows("thing_locations")}
-        for place in sorted(wanted):
-            row = new.get(place) or {**known[place], **altered.get(place, {})}
-            moved = "location" in altered.get(place, {})
-            if (place in occupied and row.get("feature") is None) or (moved and row["feature"] is not None):
-                feature = self._next("features")
-                told = {name: row[name] for name in ("name", "description", "encoding_type")}
-                self._rows("features").append({"id": feature, **told, "feature": row["location"]})
-                if place in new:
-                    row["feature"] = feature
-                elif place in altered:
-                    altered[place]["feature"] = feature
-                else:
-                    self.edits.updates.setdefault("locations", []).append({"id": place, "feature": feature})
 
     def check_names(self, entity: Entity, content: Mapping[str, Any], at: str) -> None:
         known = {one.name for one in entity.fields} | {link.name for link in entity.links}
@@ -372,7 +364,7 @@ class Plan:
 
     def _add(self, entity: Entity, row: dict[str, Any], content: Mapping[str, Any], at: str) -> int:
         table = entity.table.name
-        identity = self._next(table)
+        identity = self.next(table)
         properties = content.get("properties") or {}
         if table in _KEYED:
             row["key"] = text(properties.get("key", f"{_KEYED[table]}/{identity}"), f"{at}/properties/key")
@@ -380,7 +372,7 @@ class Plan:
             row["kind"] = text(properties.get("kind", ""), f"{at}/properties/kind")
         if table == "datastreams":
             row.update(terms(properties, at))
-        self._rows(table).append({"id": identity, **row})
+        self.rows(table).append({"id": identity, **row})
         return identity
 
     def _move_to(self, thing: int, history: int, time: int) -> None:
@@ -388,13 +380,15 @@ class Plan:
         table = HISTORICAL_LOCATIONS
         with self.catalog.engine.connect() as connection:
             last = connection.scalar(select(func.max(table.c.time)).where(table.c.thing == thing))
-        planned = [r["time"] for r in self._rows("historical_locations") if r["thing"] == thing and r["id"] != history]
+        planned = [r["time"] for r in self.rows("historical_locations") if r["thing"] == thing and r["id"] != history]
         if time > max([last or 0, *planned]):
-            links = self._rows("historical_location_locations")
+            links = self.rows("historical_location_locations")
             self.move(thing, [row["location"] for row in links if row["historical_location"] == history], time)
 
-    def _rows(self, table: str) -> list[dict[str, Any]]:
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows that a table is to get."""
         return self.edits.rows.setdefault(table, [])
 
-    def _next(self, table: str) -> int:
-        return self.catalog.next_id(table) + len(self._rows(table))
+    def next(self, table: str) -> int:
+        """The lowest id that is free."""
+        return self.catalog.next_id(table) + len(self.rows(table))
