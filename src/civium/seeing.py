@@ -34,20 +34,23 @@ def hidden_features(city: "City", caller: Caller, features: Ids) -> Ids:
     return np.setdiff1d(there, np.array(sorted(seen), np.int64))
 
 
-def foreign_features(city: "City", streams: Ids, features: Ids) -> NDArray[np.bool_]:
+def foreign_features(city: "City", streams: Ids, features: Ids, by_topic: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of readings whose sender is not known any more: which name a feature that is none of theirs.
 
     A reading of an open stream may name what everybody sees; one of another stream also what its thing was observed of.
-    Else who may write one stream could make known, by an open reading, where a restricted one was observed.
+    Else who may write one stream could make known, by an open reading, where a restricted one was observed. Where only
+    the body names the stream, which no server looks at, it must be one that is open: others have topics of their own.
     """
+    index, open_ = city.catalog.streams, city.rights.readable(PUBLIC)
+    guarded = by_topic & index.known(streams) & ~open_.among(streams)
     hidden = np.isin(features, hidden_features(city, PUBLIC, features))
     if not hidden.any():
-        return hidden
-    index, open_ = city.catalog.streams, city.rights.readable(PUBLIC)
+        return guarded
     thing = index.thing[: len(index.exists)]
     for row in np.flatnonzero(hidden).tolist():
         stream = int(streams[row])
         if 0 < stream < len(thing) and not open_.holds(stream):
             mine = np.flatnonzero((thing == thing[stream]) & index.exists)
             hidden[row] = not any(features[row] in some for some in moment_of(city).features(mine))
-    return hidden
+    foreign: NDArray[np.bool_] = hidden | guarded
+    return foreign

@@ -51,6 +51,7 @@ class House:
             self.admin("POST", f"/v1.1/Datastreams({stream})/Observations", {"result": 1, "FeatureOfInterest": feature})
         found = city.client.get("/v1.1/FeaturesOfInterest", **{"$filter": f"name eq '{SECRET} feature'"})
         self.feature = found["value"][0]["@iot.id"]
+        self.open_feature = self.id_of("FeaturesOfInterest", "name eq 'park feature'")
 
     def admin(self, method: str, path: str, body: Any = None) -> httpx.Response:
         answer = self.city.client.http.request(method, path, json=body)
@@ -150,6 +151,7 @@ def test_nobody_publishes_where_it_may_not_write(house: House, caller: str | Non
         (f"v1.1/Datastreams({house.hidden})/Observations", '{"result": 9}'),
         ("v1.1/Observations", one),
         (f"v1.1/Datastreams({house.open})/Observations", one),
+        (f"v1.1/FeaturesOfInterest({house.open_feature})/Observations", one),
         (f"civium-in/Datastreams({house.hidden})/Observations", '{"result": 9}'),
         (f"civium-out/Datastreams({house.open})/Observations", '{"result": 9}'),
         ("v1.1/Things", '{"name": "planted", "description": ""}'),

@@ -262,7 +262,7 @@ class MqttDoor:
         try:
             came = np.array([message.stored for message in mail], np.int64) if self._by_arrival else np.int64(now)
             batch = decode_messages(bodies, streams, np.minimum(came, now), features)
-            batch = permit_features(batch, self._foreign, whole=False)
+            batch = permit_features(batch, self._foreign, whole=False, by_topic=features)
             return examine(batch, self._catalog, now, self._future_s)
         except Exception as error:  # one of them is beyond what anybody thought of; it must not stop the others
             if len(mail) == 1:

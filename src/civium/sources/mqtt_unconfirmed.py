@@ -115,7 +115,7 @@ class Unconfirmed:
 
         def decoded() -> Batch:
             batch = decode_messages(bodies, streams, self._clock.now(), features)
-            return permit_features(batch, self._foreign, whole=False)
+            return permit_features(batch, self._foreign, whole=False, by_topic=features)
 
         batch = await asyncio.to_thread(decoded)
         try:

@@ -1,6 +1,6 @@
 """Whether a caller may make a change of the catalogue, and store or correct readings: asked before either is done."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ from civium.sources.claims import without
 from civium.sources.examine import NO_FEATURE
 
 _SHARED = {"sensors": "sensor", "observed_properties": "property"}  # used by streams of any thing
-Foreign = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]  # of streams and features of readings
+# Of readings: their streams, features, and whether a topic named the feature and only the body the stream.
+Foreign = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]], NDArray[np.bool_]]
 _BY_DEVICES = {"features"}  # which a reading may bring with it
 
 
@@ -78,15 +79,20 @@ def permit_batch(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch,
     return without(batch, refused)
 
 
-def permit_features(batch: Batch, foreign: Foreign, *, whole: bool) -> Batch:
+def permit_features(
+    batch: Batch, foreign: Foreign, *, whole: bool, by_topic: Sequence[int | None] | None = None
+) -> Batch:
     """The rows of a batch that name no feature, or one that is not ``foreign`` to them; the others are refused as if
-    it were not there. With ``whole`` one of those refuses all (400).
+    it were not there. With ``whole`` one of those refuses all (400). ``by_topic``: the feature that the topic of each
+    row names, if it does.
     """
     named = np.flatnonzero(batch.table.column("feature").is_valid().to_numpy())
     if not len(named):
         return batch
     some = batch.table.select(["stream", "feature"]).take(pa.array(named))
-    wrong = named[foreign(*(column(some, name).astype(np.int64) for name in ("stream", "feature")))]
+    told = np.array([one is not None for one in by_topic or ()] or [False] * (int(batch.rows.max()) + 1), np.bool_)
+    streams, features = (column(some, name).astype(np.int64) for name in ("stream", "feature"))
+    wrong = named[foreign(streams, features, told[batch.rows[named]])]
     if not len(wrong):
         return batch
     refused = tuple(RowRefusal(row, NO_FEATURE) for row in batch.rows[wrong].tolist())

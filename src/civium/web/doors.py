@@ -156,7 +156,7 @@ async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "
     batch = permit_batch(caller, city.rights, city.catalog, batch, whole=all_or_none)
     if not city.rights.readable(caller).whole:
 
-        def foreign(_: Ids, features: Ids) -> NDArray[np.bool_]:
+        def foreign(_: Ids, features: Ids, __: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return np.isin(features, hidden_features(city, caller, features))
 
         batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=all_or_none))

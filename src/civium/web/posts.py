@@ -60,11 +60,10 @@ class Posts:
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
             permit_reading(caller, city.rights, city.catalog, reading.stream)
-            if needs_place(reading, city.catalog):
+            hidden = reading.feature is not None and not city.rights.readable(caller).whole
+            if hidden or needs_place(reading, city.catalog):  # the routes look whether it may be known of
                 await self._app(scope, _again(body, receive), send)
                 return
-            if reading.feature is not None and not city.rights.readable(caller).whole:
-                raise InlineEntity("whether the caller may know of its feature the routes look up")
             identity = await city.intake.post(reading)
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)

@@ -132,10 +132,10 @@ class QuickPosts(HttpToolsProtocol):
             reading = decode_reading(body, int(start[1]) if start[1] else None, key_of(head.key))
             if not self._site.city.rights.writable(caller).holds(reading.stream):
                 return 0  # no such stream, or not for this sender
-            if needs_place(reading, self._site.city.catalog):
-                return 0
             if reading.feature is not None and not self._site.city.rights.readable(caller).whole:
                 return 0  # it must be one that the sender may know of
+            if needs_place(reading, self._site.city.catalog):
+                return 0
             if reading.key and not intake.remembers_all:
                 return 0
             stored: asyncio.Future[int] | bytes = intake.offer(reading)
