@@ -1,12 +1,12 @@
 """The folder of a city: who may run in it, the operator's token, and where its catalogue lies."""
 
 import fcntl
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from civium.core import CiviumError
+from civium.core.once import made_once
 from civium.engines.settings import Settings
 
 ROLES = ("door", "writer", "turn", "web")
@@ -48,13 +48,7 @@ def hold(folder: Path) -> Callable[[], None]:
 
 def token(folder: Path) -> str:
     """The city's operator token: made once, readable by its owner only."""
-    path = folder / "token"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text().strip()
+    return made_once(folder / "token", lambda: secrets.token_urlsafe(32))
 
 
 def catalog_url(settings: Settings, place: Path) -> str:

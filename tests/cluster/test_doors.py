@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import aiomqtt
+import numpy as np
+from numpy.typing import NDArray
 
 from civium.core import Clock
 from civium.core.observations import decode
@@ -80,8 +82,12 @@ def test_mail_that_two_doors_believe_to_be_theirs_is_taken_once(nats: NatsCluste
             clock = cast(Clock, doors[0][1]._clock)
             catalog = cast(Catalog, doors[0][1]._catalog)
             nobody = cast(Creator, None)  # no entity is made here
+
+            def none_foreign(streams: NDArray[np.int64], features: NDArray[np.int64]) -> NDArray[np.bool_]:
+                return np.zeros(len(streams), np.bool_)
+
             mail = [
-                MqttDoor("mqtt", log, log, intake, catalog, clock, 60.0, nobody, by_arrival=False)
+                MqttDoor("mqtt", log, log, intake, catalog, clock, 60.0, nobody, none_foreign, by_arrival=False)
                 for log, intake in doors
             ]
             for door in mail:

@@ -48,18 +48,23 @@ def test_a_place_that_was_wrong_is_right_for_what_comes(door: Door) -> None:
     assert door.get(f"FeaturesOfInterest({before['@iot.id']})")["feature"] == POINT
 
 
-def test_without_a_place_or_when_its_feature_is_taken_away_there_is_none(door: Door) -> None:
+def test_without_a_place_an_observation_names_its_feature(door: Door) -> None:
     nowhere = door.post("Things", thing(Locations=[]))
     stream = f"Datastreams({door.get(f'{nowhere}/Datastreams')['value'][0]['@iot.id']})"
-    made = door.post(f"{stream}/Observations", {"result": 1})
-    door.get(f"{made}/FeatureOfInterest", 404)
+    refused = door.http.post(f"/v1.1/{stream}/Observations", json={"result": 1})
+    assert refused.status_code == 400
+    assert "has no Location, so it must name a FeatureOfInterest" in refused.json()["message"]
+    assert door.get(f"{stream}/Observations")["value"] == []
 
+
+def test_where_the_feature_of_a_place_was_taken_away_there_is_another(door: Door) -> None:
     mast = door.post("Things", thing())
     stream = f"Datastreams({door.get(f'{mast}/Datastreams')['value'][0]['@iot.id']})"
     feature = observe(door, stream, 1)
     assert door.http.delete(f"/v1.1/FeaturesOfInterest({feature['@iot.id']})").status_code == 200
-    made = door.post(f"{stream}/Observations", {"result": 2})
-    door.get(f"{made}/FeatureOfInterest", 404)
+    other = observe(door, stream, 2)
+    assert other["@iot.id"] != feature["@iot.id"]
+    assert other["feature"] == POINT
     assert [one["result"] for one in door.get(f"{stream}/Observations")["value"]] == [2]
 
 

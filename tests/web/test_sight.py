@@ -233,8 +233,8 @@ def test_a_batch_of_mixed_streams_keeps_only_the_callers_own(world: World) -> No
         }
         for one in (mine, other)
     ]
-    assert world.ask("device", "/v1.1/CreateObservations", "POST", json=array).status_code == 403
-    kept = world.ask("device", "/v1.1/CreateObservations?on_error=keep", "POST", json=array).json()
+    assert world.ask("device", "/v1.1/CreateObservations?on_error=refuse", "POST", json=array).status_code == 403
+    kept = world.ask("device", "/v1.1/CreateObservations", "POST", json=array).json()
     assert ["error" in link for link in kept] == [False, True]
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from civium.alarms.delivery import Message, NotDelivered
 from civium.core import InputRefused
+from civium.core.once import made_once
 from civium.engines.settings import SettingsWrong
 
 _RECORD = 4096  # byte, of one record with its padding and tag
@@ -66,11 +67,7 @@ class Key:
         try:
             if given:
                 return cls(_decode(given))
-            if not path.exists():
-                number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                    file.write(_encode(number.to_bytes(_PRIVATE)))
-            return cls(_decode(path.read_text().strip()))
+            return cls(_decode(made_once(path, _new_key)))
         except ValueError as error:
             where = "alarms.push_key" if given else str(path)
             raise SettingsWrong(f"{where} is no private key of P-256 in base64url: {error}") from None
@@ -84,6 +81,10 @@ class Key:
         signed = f"{head}.{_encode(msgspec.json.encode(claims))}"
         r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"vapid t={signed}.{_encode(r.to_bytes(32) + s.to_bytes(32))}, k={self.public}"
+
+
+def _new_key() -> str:
+    return _encode(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(_PRIVATE))
 
 
 class PushSender:
