@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, func, select
 
 from civium.core import MICROSECONDS, InputRefused, to_datetime
+from civium.core.view import column
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.deadline import QueryTooLong
 from civium.sources.sensorthings.compiler import Compiler, Key
@@ -29,6 +30,8 @@ MOST_ROWS = 100_000  # of one level of one answer
 _HOUR = 3_600 * MICROSECONDS
 _SPANS = (_HOUR, 24 * _HOUR)  # tried one after the other, before all of history
 _ID_SPANS = (1 << 26, 1 << 34)  # of ids: a thousand and some hundred thousand log messages
+_ID_BITS = (32, 16)  # of an id, which is left of them: some ten thousand messages, one message
+_DEEP = 100_000  # rows: so many are not sorted only to be skipped
 _BY_TIME = Path(("phenomenonTime",))
 _LATEST_FIRST = Order(_BY_TIME, descending=True)
 _BY_ID = (Path(("id",)), Path(("@iot.id",)))
@@ -79,10 +82,15 @@ class Source:
         keys = [*_in_place(scope, query, parent), *_keys(compiler, query)]
         values = read_token(query, keys) if query.skiptoken else None
         statement = _columns(entity).add_columns(*_key_columns(keys)).order_by(*(key.sorting for key in keys))
-        statement = statement.limit(top + 1).offset(query.skip)
+        skip, windows = (
+            query.skip,
+            self._windows(scope, query, keys, values, narrow=parent is not None or query.filter is not None),
+        )
+        if isinstance(scope, ObservationScope) and skip >= _DEEP and _by_id(keys) and values is None:
+            skip, windows = self._passed_over(scope, conditions, skip)
+        statement = statement.limit(top + 1).offset(skip)
         rows: Sequence[Row] = []
-        narrow = parent is not None or query.filter is not None
-        for window in self._windows(scope, query, keys, values, narrow=narrow) if top else ():
+        for window in windows if top else ():
             rows = self._run(scope, statement.where(*conditions, *window))
             if len(rows) > top:
                 break
@@ -220,6 +228,30 @@ class Source:
                 after.append(first.sql <= bound if first.descending else first.sql >= bound)
         yield after
 
+    def _passed_over(
+        self, scope: ObservationScope, conditions: Sequence[Sql], skip: int
+    ) -> tuple[int, Iterator[list[Sql]]]:
+        """How many rows are left to skip, and the conditions to try, which leave out most of the first ``skip`` by id.
+
+        They are counted by the upper bits of their ids, message by message: that is one pass over a column, where the
+        lake would sort all of them.
+        """
+        identity, within, first = OBSERVATIONS.c.id, list[Sql](), 0
+        for bits in _ID_BITS:
+            bucket = identity.bitwise_rshift(bits).label("bucket")
+            counted = select(bucket, func.count().label("n")).select_from(OBSERVATIONS)
+            counted = counted.where(scope.permitted, *conditions, *within).group_by("bucket").order_by("bucket")
+            table = self.query(counted, scope)
+            ends = np.cumsum(column(table, "n"))
+            at = int(np.searchsorted(ends, skip, side="right"))
+            if at == len(ends):
+                return 0, iter(())
+            skip -= int(ends[at - 1]) if at else 0
+            first = int(column(table, "bucket")[at]) << bits
+            within = [identity >= first, identity < first + (1 << bits)]
+        near = [identity >= first, identity < first + _ID_SPANS[0]]
+        return skip, iter((near, [identity >= first]))
+
     def _scope(self, entity: Entity, streams: NDArray[np.int64] | None) -> Scope:
         if entity.table is OBSERVATIONS:
             return ObservationScope(entity, self.ground, streams)
@@ -244,6 +276,10 @@ class Source:
 
 def _columns(entity: Entity) -> Select[Any]:
     return select(*entity.rows.c)
+
+
+def _by_id(keys: Sequence[Key]) -> bool:
+    return keys[0].sql is OBSERVATIONS.c.id and not keys[0].descending
 
 
 def _key_columns(keys: Sequence[Key]) -> list[Any]:
