@@ -94,7 +94,7 @@ def _browser() -> Iterator[Browser]:
 @contextmanager
 def _page(browser: Browser, address: str) -> Iterator[Page]:
     """A page of a browser profile of its own: nothing of the city is in its cache."""
-    context = browser.new_context(viewport=_SIZE, locale="en-GB")  # type: ignore[arg-type]
+    context = browser.new_context(viewport=_SIZE, locale="en-GB")  # type: ignore[arg-type]  # any mapping of both sizes does
     context.set_default_timeout(_PATIENCE_MS)
     page = context.new_page()
     page.goto(address, wait_until="commit")

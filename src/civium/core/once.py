@@ -10,7 +10,8 @@ from secrets import token_hex
 def made_once(path: Path, make: Callable[[], str]) -> str:
     """The text of a file; what ``make`` gives is put there first, for its owner only, if there is none.
 
-    It is there whole or not at all: whoever comes second reads what the first one made, and a crash leaves nothing.
+    It is there whole or not at all: whoever comes second reads what the first one made. A kill -9 leaves a draft at
+    most, which nobody reads.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
