@@ -8,7 +8,8 @@ import pytest
 
 from civium.core.extras import require
 from civium.sandbox.detectors import CAMERA, EXIT, LOOP, write_detectors
-from civium.sandbox.junction import GREEN, Junction, read_junctions
+from civium.sandbox.junction import Junction, read_junctions
+from civium.sandbox.signal_plan import GREEN
 
 sumo = require("sumo", "mobility")
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from civium.core.clock import MICROSECONDS
 from civium.core.extras import require
-from civium.sandbox.junction import GREEN, Junction, read_junctions
+from civium.sandbox.junction import Junction, read_junctions
 from civium.sandbox.signal_head import LONGEST_WISH_S, SignalHead
+from civium.sandbox.signal_plan import GREEN
 
 sumo = require("sumo", "mobility")
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from civium.core.clock import MICROSECONDS
-from civium.sandbox.junction import GREEN, Junction
+from civium.sandbox.junction import Junction
+from civium.sandbox.signal_plan import GREEN
 
 LONGEST_WISH_S = 120.0  # a wish that would bind the head for longer is refused
 CHANGING = -1

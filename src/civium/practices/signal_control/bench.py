@@ -11,7 +11,7 @@ import numpy as np
 
 from civium.bench.score import Score, Settings
 from civium.practices.signal_control.episode import Run, run
-from civium.practices.signal_control.scenario import Scenario, generated, named, read_scenario
+from civium.sandbox.scenario import Scenario, generated, named, read_scenario
 
 SOURCE = "RESCO (Ault and Sharon, NeurIPS 2021), utils/avg_timeLoss.py"
 SEEDS = (0, 1, 2, 3, 4)

@@ -12,9 +12,9 @@ import numpy as np
 from civium.core.extras import require
 from civium.practices.signal_control.loop import TURN_S, GuidedStreets
 from civium.practices.signal_control.params import SignalParams
-from civium.practices.signal_control.scenario import Scenario, without_writers
 from civium.sandbox.detectors import write_detectors
 from civium.sandbox.junction import read_junctions
+from civium.sandbox.scenario import Scenario, without_writers
 from civium.sandbox.streets import projections
 
 SETTLE_S = 60  # before this an empty street does not mean that all have arrived

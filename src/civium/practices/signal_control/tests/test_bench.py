@@ -8,7 +8,7 @@ import pytest
 from civium.bench.score import Settings
 from civium.practices.signal_control import bench as module
 from civium.practices.signal_control.episode import read_delays
-from civium.practices.signal_control.scenario import named, read_scenario, seconds, without_writers
+from civium.sandbox.scenario import named, read_scenario, seconds, without_writers
 
 
 def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:

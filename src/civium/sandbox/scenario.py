@@ -1,6 +1,10 @@
-"""SUMO scenarios for the bench: RESCO's, the user's own, a generated one; nothing is written beside them."""
+"""SUMO scenarios for benches: recorded, the user's own, a generated one; nothing is written beside them."""
 
+import hashlib
+import os
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +68,7 @@ def read_scenario(config: Path, name: str = "") -> Scenario:
     end = seconds(given.get("end", "-1"))
     step = (("step-length", given["step-length"]),) if "step-length" in given else ()
     return Scenario(
-        name=name or config.stem,
+        name=name or (config.parent.name if config.stem == "run" else config.stem),
         net=files("net-file")[0],
         routes=files("route-files"),
         additional=files("additional-files"),
@@ -72,6 +76,28 @@ def read_scenario(config: Path, name: str = "") -> Scenario:
         begin=begin,
         end=end if end > begin else begin + LONGEST_S,
     )
+
+
+def cache() -> Path:
+    """The user's folder for what can be made again: unpacked archives, environments of other releases."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "civium"
+
+
+def unpack(archive: Path) -> Path:
+    """The folder with what an archive (``.tar.xz`` ...) holds, unpacked once; ``ValueError`` if it cannot be read."""
+    folder = cache() / f"{archive.name.partition('.')[0]}-{hashlib.sha256(archive.read_bytes()).hexdigest()[:12]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            try:
+                with tarfile.open(archive) as tar:
+                    tar.extraction_filter = getattr(tarfile, "data_filter", None)  # from 3.11.4 on
+                    tar.extractall(Path(name, "all"))  # noqa: S202 (the operator's own data)
+            except (tarfile.TarError, OSError) as error:
+                raise ValueError(f"{archive.name} cannot be unpacked: {error}") from error
+            if not folder.is_dir():
+                Path(name, "all").rename(folder)
+    return folder
 
 
 def seconds(text: str) -> int:
