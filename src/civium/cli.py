@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from civium import cli_watch
+from civium import cli_watch, cli_worth
 from civium.cli_rights import audit, tokens
 
 app = typer.Typer(
@@ -322,37 +322,8 @@ def practices_answer(
     typer.echo(f"{decision}/{number}: {verdict}")
 
 
-@app.command()
-def bench(
-    practice: str,
-    smoke: Annotated[bool, typer.Option(help="The smallest honest run; fails when a floor is not held.")] = False,
-    seeds: Annotated[str, typer.Option(help="Random seeds, e.g. 1,2,3; default: the bench's own.")] = "",
-    scenario: Annotated[list[Path] | None, typer.Option(help="Your own net or weather file; may be repeated.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of recorded data.", envvar="CIVIUM_BENCH_DATA")] = None,
-) -> None:
-    """Measure what a practice is worth, beside the baseline of the same run."""
-    from civium.show import run_bench
-
-    raise typer.Exit(run_bench(practice, smoke, seeds, scenario or [], data))
-
-
-@app.command()
-def backtest(
-    practice: str,
-    city: CityFolder = HERE,
-    start: Annotated[str | None, typer.Option("--from", help="First instant, e.g. 2026-06-01T08:00Z.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last instant.")] = None,
-    lines: Annotated[bool, typer.Option("--json", help="Progress and result as JSON, one object a line.")] = False,
-    what_if: Annotated[
-        list[str] | None, typer.Option(help='Other parameters beside those in force, as JSON: {"lapse": 20}.')
-    ] = None,
-) -> None:
-    """What a practice would have decided on the city's own past; nothing is sent or written."""
-    from civium.client import connect
-    from civium.show import run_backtest
-
-    with connect(city) as client:
-        run_backtest(client, practice, start, end, what_if or (), lines=lines)
+app.command()(cli_worth.bench)
+app.command()(cli_worth.backtest)
 
 
 @app.command()

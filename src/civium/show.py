@@ -143,7 +143,9 @@ def run_backtest(
     console.print(table)
 
 
-def run_bench(practice: str, smoke: bool, seeds: str, scenarios: list[Path], data: Path | None) -> int:
+def run_bench(
+    practice: str, smoke: bool, seeds: str, scenarios: list[Path], data: Path | None, options: Sequence[str] = ()
+) -> int:
     """Run a practice's bench and print its table; exit code 1 when a floor is not held, 2 when nothing was scored."""
     found = load_practices().found.get(practice)
     if found is None:
@@ -158,7 +160,12 @@ def run_bench(practice: str, smoke: bool, seeds: str, scenarios: list[Path], dat
     if data is None and Path("../shared/data").is_dir():
         data = Path("../shared/data")
     module = importlib.import_module(f"{found.decide.__module__.rpartition('.')[0]}.bench")
-    settings = Settings(data, chosen, tuple(scenarios), smoke)
+    own: dict[str, str] = getattr(module, "OPTIONS", {})
+    given = dict(option.partition("=")[::2] for option in options)
+    if unknown := given.keys() - own.keys():
+        known = "; ".join(f"{key}: {means}" for key, means in own.items()) or "it has none"
+        raise InputRefused(f"--set {unknown.pop()}: no option of the bench of {practice} ({known})")
+    settings = Settings(data, chosen, tuple(scenarios), smoke, given)
     table = Table("scenario", "metric", "ours", "baseline", "ratio", "published", "floor", "note", title=practice)
     scores: list[Score] = []
     notes: dict[str, int] = {}  # under the table, each once

@@ -1,10 +1,11 @@
 """The score: one line of a benchmark's table, ours beside the baseline of the same run and the published figure.
 
-A practice's ``bench.py`` defines ``def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]``.
+A practice's ``bench.py`` defines ``def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]``, and
+``OPTIONS``, what each of its own options means, if it has any.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,13 +16,15 @@ class Settings:
 
     ``data`` is the folder of recorded data (CIVIUM_BENCH_DATA) or None; ``seeds`` the random seeds, empty for the
     bench's own; ``scenarios`` extra inputs named by the user (nets, weather files), run instead of the built-in ones
-    when given; ``smoke`` asks for the smallest run that still proves that the bench works.
+    when given; ``smoke`` asks for the smallest run that still proves that the bench works; ``options`` are the bench's
+    own, as it declares them.
     """
 
     data: Path | None
     seeds: tuple[int, ...]
     scenarios: tuple[Path, ...] = ()
     smoke: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
