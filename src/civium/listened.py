@@ -3,15 +3,20 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from civium.core.rights import PUBLIC
+from civium.core.rights import PUBLIC, Caller
+from civium.engines.catalog import Catalog
 from civium.engines.log import Log
-from civium.seeing import foreign_features
+from civium.seeing import foreign_features, moment_of
 from civium.sources.mqtt import MqttDoor
+from civium.sources.mqtt_creations import Published
 from civium.sources.mqtt_doors import MqttDoors
 from civium.sources.mqtt_unconfirmed import Unconfirmed
+from civium.sources.permits import permit_published
 from civium.sources.sensorthings.announce import Announcer
+from civium.sources.sensorthings.model import Entity
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.sight import Sight
+from civium.sources.sensorthings.write import Creation, Sees
 from civium.twin.census import LiveMoment
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 def mqtt_door(city: "City", name: str, server: Log) -> MqttDoor:
     """The door for what devices publish at one server; ``name`` is what the log knows it by."""
     arguments = (city.log, city.intake, city.catalog, city.clock, city.settings.doors.future_s)
-    more = (city.creator, partial(foreign_features, city))
+    more = (_published(city), partial(foreign_features, city))
     return MqttDoor(name, server, *arguments, *more, by_arrival=city.clock.source == "wall")
 
 
@@ -30,9 +35,34 @@ def mqtt_doors(city: "City") -> MqttDoors:
     servers = {"mqtt": city.log, "devices": city.devices}
     doors = [mqtt_door(city, name, server) for name, server in servers.items() if server]
     unconfirmed = Unconfirmed(
-        city.public, city.log, city.intake, city.creator, city.clock, partial(foreign_features, city)
+        city.public, city.log, city.intake, _published(city), city.clock, partial(foreign_features, city)
     )
     return MqttDoors(doors, unconfirmed)
+
+
+def _published(city: "City") -> Published:
+    """Who makes what an Observation brings with it, for whoever may publish it."""
+
+    def permitted(stream: int, creation: Creation, catalog: Catalog) -> None:
+        permit_published(stream, city.rights, catalog, creation.edits, creation.observations, _maker(city))
+
+    def seen(stream: int) -> Sees:
+        sight = Sight.of(_maker(city) or PUBLIC, city.rights)
+        library = Library(city.catalog, city.store, "", city.clock.now(), moment_of(city), sight=sight)
+
+        def sees(entity: Entity, identity: int) -> bool:
+            own = stream == identity and entity.name in ("Datastream", "MultiDatastream")
+            return own or library.sees is None or library.sees(entity, identity)
+
+        return sees
+
+    return Published(city.creator, permitted, seen)
+
+
+def _maker(city: "City") -> Caller | None:
+    """The least of those who may publish Observations of any stream, if they may make entities too; of the servers of a
+    cluster nobody here knows who may."""
+    return None if city.log.shared else city.rights.maker
 
 
 def announcer(city: "City") -> Announcer:

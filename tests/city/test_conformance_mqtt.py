@@ -69,6 +69,40 @@ def test_an_observation_that_names_another_feature_than_its_topic_is_none(city: 
     assert door.ids(f"Datastreams({mine})/Observations") == []
 
 
+@pytest.mark.parametrize("way", ["Observations", "Datastreams({stream})/Observations"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_an_observation_brings_its_feature(city: CityProcess, door: Door, way: str, qos: int) -> None:
+    it = door.make("Things", thing("brings", Datastreams=[stream()]))
+    [mine] = door.ids(f"Things({it})/Datastreams")
+    body = {"result": 7, "Datastream": ref(mine), "FeatureOfInterest": feature("brought", point(3, 4))}
+    with publisher(city) as client:
+        for result in (7, 8):
+            topic = f"v1.1/{way.format(stream=mine)}"
+            client.publish(topic, json.dumps(body | {"result": result}), qos=qos).wait_for_publish(PATIENCE_S)
+        path = f"Datastreams({mine})/Observations?$expand=FeatureOfInterest&$orderby=result"
+        made = wait_for(lambda: len(told := door.values(path)) == 2 and told, PATIENCE_S)
+    assert [one["result"] for one in made] == [7, 8]
+    assert {one["FeatureOfInterest"]["name"] for one in made} == {"brought"}
+    assert made[0]["FeatureOfInterest"]["feature"] == point(3, 4)
+
+
+@pytest.mark.parametrize("way", ["Observations", "FeaturesOfInterest({feature})/Observations"])
+def test_an_observation_brings_its_datastream_and_all_in_it(city: CityProcess, door: Door, way: str) -> None:
+    of = door.make("FeaturesOfInterest", feature())
+    name = f"deep of {way}"
+    body = {
+        "result": 5, "Datastream": stream(name, Thing=thing("deep", Locations=[place()])),
+        **({} if "{" in way else {"FeatureOfInterest": feature("deep")}),
+    }  # fmt: skip
+    with publisher(city) as client:
+        client.publish(f"v1.1/{way.format(feature=of)}", json.dumps(body), qos=1).wait_for_publish(PATIENCE_S)
+        path = f"Datastreams?$filter=name eq '{name}'&$expand=Observations($expand=FeatureOfInterest),Thing"
+        [made] = wait_for(lambda: door.values(path), PATIENCE_S)
+    [told] = wait_for(lambda: door.values(path)[0]["Observations"], PATIENCE_S)
+    assert (told["result"], made["Thing"]["name"]) == (5, "deep")
+    assert ("{" in way) == (told["FeatureOfInterest"]["@iot.id"] == of)
+
+
 @pytest.fixture(scope="module")
 def stand(door: Door) -> dict[str, int]:
     """An entity of each kind, which hang together."""

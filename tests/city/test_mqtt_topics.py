@@ -200,3 +200,30 @@ def test_mosquittos_subscriber_hears_a_reading(city: CityProcess) -> None:
         mosquitto_pub(city, topic, {"result": 7.5})
         assert any(line.startswith("{") and json.loads(line)["result"] == 7.5 for line in lines)
         subscriber.wait(60)
+
+
+def test_a_topic_whose_options_cannot_be_met_says_so_once_and_harms_nobody(city: CityProcess) -> None:
+    wrong = ("v1.1/Things?$select=colour", "v1.1/Things?$filter=id%20gt%201", "v1.1/Things?$expand=Datastreams")
+    with listening(city, "v1.1/+/Datastreams?$select=result", "v1.1/Things?$select=name", *wrong) as following:
+        for name in ("first", "second"):
+            make(city, "Things", thing(name) | {"Datastreams": [datastream()]})
+        heard = [following() for _ in range(len(wrong) + 2)]
+    told = {topic: body["message"] for topic, body in heard if "message" in body}
+    assert told.keys() == set(wrong)
+    assert "colour" in told[wrong[0]]
+    assert all("only $select" in told[one] for one in wrong[1:])
+    assert [body["name"] for _, body in heard if "name" in body] == ["first", "second"]
+
+
+def test_a_topic_without_the_version_is_none_and_the_subscriber_is_told(city: CityProcess) -> None:
+    codes: queue.Queue[Any] = queue.Queue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.on_subscribe = lambda _c, _u, _m, told, _p: codes.put(told)
+    client.on_connect = lambda c, *_: c.subscribe("Things")
+    client.connect(*city.mqtt)
+    client.loop_start()
+    try:
+        assert all(code.is_failure for code in codes.get(timeout=PATIENCE_S))
+    finally:
+        client.loop_stop()
+        client.disconnect()

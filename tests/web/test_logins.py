@@ -1,5 +1,6 @@
 """A login by MQTT ends when its rights do; and who was not let in stands on the audit, without what it showed."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -95,6 +96,61 @@ def test_what_is_guarded_from_the_start_is_not_written_by_who_was_inside(strict:
         client.publish(f"v1.1/Datastreams({stream})/Observations", '{"result": 1}', qos=1).wait_for_publish(10)
     time.sleep(0.5)
     assert strict.client.get(f"/v1.1/Datastreams({stream})/Observations")["value"] == []
+
+
+FEATURE = {"name": "f", "description": "f", "encodingType": "application/geo+json",
+           "feature": {"type": "Point", "coordinates": [1, 2]}}  # fmt: skip
+
+
+def letters(city: CityProcess) -> int:
+    return int(city.client.get("/api/status")["dead_letters"])
+
+
+def test_a_device_brings_features_on_the_topics_of_its_streams_and_nothing_else(strict: CityProcess) -> None:
+    mine, other = (register(strict, key, access="restricted") for key in ("brings", "strange"))
+    token = strict.client.post("/api/tokens", name="brings", role="device", scopes={"datastreams": [mine]})["token"]
+    around = {
+        "result": 2,
+        "FeatureOfInterest": FEATURE | {"Observations": [{"result": 3, "Datastream": {"@iot.id": other}}]},
+    }
+    whole = {"name": "d", "description": "d", "observationType": "any", "Thing": {"name": "t", "description": "t"}}
+    before = letters(strict)
+    with connected(strict, token) as (client, _):
+        for body in (around, {"result": 4, "Datastream": whole}, {"result": 1, "FeatureOfInterest": FEATURE}):
+            client.publish(f"v1.1/Datastreams({mine})/Observations", json.dumps(body), qos=1).wait_for_publish(10)
+        wait_for(lambda: letters(strict) == before + 2)
+    [told] = strict.client.get(f"/v1.1/Datastreams({mine})/Observations?$expand=FeatureOfInterest")["value"]
+    assert (told["result"], told["FeatureOfInterest"]["name"]) == (1, "f")
+    assert strict.client.get(f"/v1.1/Datastreams({other})/Observations")["value"] == []
+
+
+def test_an_observation_of_any_stream_brings_entities_unless_a_device_may_send_it(strict: CityProcess) -> None:
+    guarded = register(strict, "closed", access="restricted")
+    secret = {"name": "d", "description": "d", "unitOfMeasurement": {"name": None, "symbol": None, "definition": None},
+              "observationType": "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement",
+              "Sensor": {"name": "s", "description": "s", "encodingType": "text/plain", "metadata": "m"},
+              "ObservedProperty": {"name": "o", "description": "o", "definition": "http://example.org"},
+              "Thing": {"name": "t", "description": "t"}}  # fmt: skip
+    token = strict.client.post("/api/tokens", name="maker", role="administrator")["token"]
+
+    def send(name: str, **more: Any) -> None:
+        with connected(strict, token) as (client, _):
+            body = {"result": 1, "FeatureOfInterest": FEATURE, "Datastream": {**secret, "name": name}, **more}
+            client.publish("v1.1/Observations", json.dumps(body), qos=1).wait_for_publish(10)
+
+    def there(name: str) -> bool:
+        return bool(strict.client.get(f"/v1.1/Datastreams?$filter=name eq '{name}'&$expand=Observations")["value"])
+
+    send("made")
+    wait_for(lambda: there("made"))
+    before = letters(strict)
+    send("", Datastream={"@iot.id": guarded})  # the topic says nothing of the stream, so it must be open
+    wait_for(lambda: letters(strict) == before + 1)
+    strict.client.post("/api/tokens", name="gateway", role="device", scopes={"kinds": ["*"]})
+    send("not made")
+    wait_for(lambda: letters(strict) == before + 2)
+    assert not there("not made")
+    assert strict.client.get(f"/v1.1/Datastreams({guarded})/Observations")["value"] == []
 
 
 def test_on_a_machine_of_ones_own_nobody_without_a_token_writes_what_is_not_open(tmp_path: Path) -> None:

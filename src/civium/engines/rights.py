@@ -83,6 +83,7 @@ class Rights:
         self._kept: dict[bytes, _Kept] = {}
         self._masks: dict[tuple[bool, Role, Scope, bool], tuple[int, Reach]] = {}
         self._short: dict[int, tuple[int, Reach, Caller]] = {}
+        self._gateways = False  # whether a device has, or had since the start, a token for all streams
         with catalog.engine.connect() as connection:
             self._put(connection.execute(select(TOKENS).where(TOKENS.c.revoked.is_(None))).all())
 
@@ -162,6 +163,14 @@ class Rights:
         caller = self.public if secret is None else self.caller(secret.encode("utf-8", "replace")) if secret else None
         return NONE_KNOWN if caller is None else self._admitted(caller)
 
+    @property
+    def maker(self) -> Caller | None:
+        """Of those who may publish by MQTT Observations that name their stream in the body alone, who may do least,
+        where each may make entities too; None: somebody may not."""
+        if self._gateways:
+            return None
+        return self.public if self.public.trusted else Caller("operator", Role.OPERATOR)
+
     def _admitted(self, caller: Caller) -> Admitted | str:
         if not self.lives(caller):
             return NONE_KNOWN
@@ -177,7 +186,7 @@ class Rights:
             publish = EVERYTHING
         elif ANY in caller.scope.kinds:
             publish = ANY_OBSERVATION
-        elif caller.trusted or (caller.role is Role.OPERATOR and not caller.scope.names_streams):
+        elif caller.trusted or (caller.role is Role.OPERATOR and caller.everywhere):
             publish = ANY_OBSERVATION if reach.whole else OF_ANY_STREAM
             exists = self._catalog.streams.exists
             closed = np.flatnonzero(exists & ~np.resize(reach.mask, len(exists)))
@@ -199,6 +208,7 @@ class Rights:
                 scope = read_scope(json.loads(row.scope))
                 limits = {"rate": row.rate, "most_mb": row.most_mb}
                 caller = Caller(row.name, Role(row.role), scope, row.id, row.expires, **limits)
+                self._gateways |= caller.role is Role.DEVICE and ANY in scope.kinds
                 self._digests[row.id], self._kept[digest] = digest, _Kept(caller, row.opened_by, row.session)
 
     def _forget(self, token: int) -> None:

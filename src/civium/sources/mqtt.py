@@ -26,16 +26,13 @@ from civium.sources.claims import Claims, by_shard, claim, messages, without
 from civium.sources.examine import examine
 from civium.sources.intake import Intake
 from civium.sources.keys import MOST_NAMED
+from civium.sources.mqtt_creations import PREFIX, Published, path_of
 from civium.sources.permits import Foreign, permit_features
-from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
-_PREFIX = r"(?:\$MQTT\.msgs\.)?(?:civium-in|v1//1)\."
 _OF = r"(?:(?:Multi)?Datastreams\((\d{1,16})\)|FeaturesOfInterest\((\d{1,16})\))"
-_READING = re.compile(_PREFIX + rf"(?:{_OF}\.)?Observations")
-_CREATION = re.compile(_PREFIX + r"((?:[A-Za-z]+\(\d{1,16}\)\.)?(?!Observations)[A-Za-z]+)")
+_READING = re.compile(PREFIX + rf"(?:{_OF}\.)?Observations")
 _SOURCE = "mqtt"
-OPERATOR = "operator by MQTT"  # who makes entities: the servers let nobody else publish there
 _TAKEN, _TAKEN_FROM = "Civium-Mqtt-Taken", "Civium-Mqtt-Taken-From"
 _MOST_BYTES = 2 * 1024 * 1024  # that are taken together
 _MOST_KEPT = 1024 * 1024  # characters of a dead letter
@@ -59,14 +56,14 @@ class MqttDoor:
         catalog: Catalog,
         clock: Clock,
         future_s: float,
-        creator: Creator,
+        published: Published,
         foreign: Foreign,
         *,
         by_arrival: bool,
     ) -> None:
         self._name, self._server, self._log, self._intake = name, server, log, intake
         self._catalog, self._clock, self._future_s = catalog, clock, future_s
-        self._creator, self._foreign = creator, foreign
+        self._published, self._foreign = published, foreign
         # A reading without a time is of the moment when its server stored it, unless a sandbox tells the time.
         self._by_arrival = by_arrival
         self.accepted = 0
@@ -192,7 +189,7 @@ class MqttDoor:
                     forgotten = taken
 
     async def _move(self, mail: list[Message]) -> None:
-        if path := path_of(mail[0].subject):
+        if path := path_of(mail[0].subject, mail[0].data):
             return await self._create(mail[0], path)
         batch = await asyncio.to_thread(self._decode, mail)
         if batch is None:
@@ -207,7 +204,7 @@ class MqttDoor:
     async def _create(self, message: Message, path: str) -> None:
         """Make the entity of a message; it stands alone among what is taken together."""
         try:
-            await self._creator.create(path, message.data, OPERATOR, self._key(message.sequence))
+            await self._published.make(path, message.data, self._key(message.sequence))
             self.accepted += 1
         except (InputRefused, ValueError, TypeError, KeyError, RecursionError) as error:  # it must not stop the others
             await self._bury(message, str(error) or type(error).__name__)
@@ -295,19 +292,13 @@ def feature_of(subject: str) -> int | None:
     return int(match[2]) if match is not None and match[2] else None
 
 
-def path_of(subject: str) -> str:
-    """The path at which a subject makes an entity, such as ``Things(1)/Datastreams``; empty where it makes none."""
-    match = _CREATION.fullmatch(subject)
-    return match[1].replace(").", ")/") if match else ""
-
-
 def _parts(mail: list[Message]) -> Iterator[list[Message]]:
     """In lots that fit a log message each, even if JSON that is written again is five times as long; what makes an
     entity stands alone."""
     lot: list[Message] = []
     size = 0
     for message in mail:
-        alone = bool(path_of(message.subject))
+        alone = bool(path_of(message.subject, message.data))
         if lot and (alone or size + len(message.data) > _MOST_BYTES):
             yield lot
             lot, size = [], 0

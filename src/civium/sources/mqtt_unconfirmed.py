@@ -20,9 +20,9 @@ from civium.engines.log import Log, LogUnavailable
 from civium.engines.passing import PASSING
 from civium.sources.batch import Batch
 from civium.sources.intake import Intake
-from civium.sources.mqtt import OPERATOR, bury, feature_of, path_of, stream_of
+from civium.sources.mqtt import bury, feature_of, stream_of
+from civium.sources.mqtt_creations import Published, path_of
 from civium.sources.permits import Foreign, permit_features
-from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import decode_messages
 
 _SUBJECTS = "civium-in.>"
@@ -38,8 +38,10 @@ _AWAY: tuple[type[Exception], ...] = (LogUnavailable, *PASSING)
 class Unconfirmed:
     """Listens to the devices of ``server``; ``foreign`` is as in ``MqttDoor``."""
 
-    def __init__(self, server: Log, log: Log, intake: Intake, creator: Creator, clock: Clock, foreign: Foreign) -> None:
-        self._server, self._log, self._intake, self._creator, self._clock = server, log, intake, creator, clock
+    def __init__(
+        self, server: Log, log: Log, intake: Intake, published: Published, clock: Clock, foreign: Foreign
+    ) -> None:
+        self._server, self._log, self._intake, self._published, self._clock = server, log, intake, published, clock
         self._foreign = foreign
         self.dropped = 0  # messages that were heard and could not be taken in
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -105,7 +107,7 @@ class Unconfirmed:
 
     async def _create(self, path: str, subject: str, body: bytes) -> None:
         try:
-            await self._creator.create(path, body, OPERATOR, "")
+            await self._published.make(path, body)
         except InputRefused as error:
             await self._bury(subject, body, str(error))
 
@@ -131,7 +133,7 @@ class Unconfirmed:
 
 def _alike(mail: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     """Readings that follow one another together; what makes an entity alone, with its path."""
-    for path, some in groupby(mail, key=lambda one: path_of(one[0])):
+    for path, some in groupby(mail, key=lambda one: path_of(*one)):
         if path:
             yield from ((path, [one]) for one in some)
         else:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from civium.core import InputRefused, RowRefusal
-from civium.core.rights import STAFF, Caller, Role
+from civium.core.rights import PUBLIC, STAFF, Caller, Role
 from civium.core.view import column
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
@@ -99,6 +99,26 @@ def permit_features(
     if whole:
         raise InputRefused(NOTHING_STORED, refused)
     return without(batch, refused)
+
+
+def permit_published(
+    stream: int, rights: Rights, catalog: Catalog, edits: Edits, batch: Batch | None, maker: Caller | None
+) -> None:
+    """Refuse what an Observation brings with it by MQTT, unless everyone who may publish it may make that.
+
+    ``stream`` is the one that the topic names (0: none), ``maker`` who may do least of those who may publish of any
+    stream, if each may make entities. Readings are of that stream, of an open one or of one that is made.
+    """
+    touched = {name for some in (edits.rows, edits.updates, edits.deletes) for name, rows in some.items() if rows}
+    if touched - _BY_DEVICES or edits.updates or edits.deletes:
+        if stream or maker is None:
+            raise InputRefused("of new entities an Observation here brings a FeatureOfInterest alone; POST the others")
+        permit_edits(maker, rights, catalog, edits)
+    made = [row["id"] for row in edits.rows.get("datastreams", ())]
+    streams = np.array([], np.int64) if batch is None else column(batch.table, "stream").astype(np.int64)
+    open_ = np.zeros(len(streams), np.bool_) if stream else rights.readable(PUBLIC).among(streams)
+    if not (np.isin(streams, [stream, *made]) | open_).all():
+        raise InputRefused("an Observation in it is of another Datastream than the topic may be")
 
 
 def permit_reading(caller: Caller, rights: Rights, catalog: Catalog, stream: int) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import select
 
+from civium.core import InputRefused
 from civium.core.observations import STORED
 from civium.core.tasks import end
 from civium.core.view import column
@@ -26,7 +27,7 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.listeners import topics
 from civium.engines.log import Log
 from civium.engines.passing import TROUBLE
-from civium.sources.sensorthings.entities import Writer, part
+from civium.sources.sensorthings.entities import Writer, choice, part
 from civium.sources.sensorthings.model import (
     BY_NAME,
     ENTITIES,
@@ -84,6 +85,7 @@ class Announcer:
         self._rows_waiting = 0
         self._some = asyncio.Event()
         self._told: dict[str, bytes] = {}  # what was told last on the topics of derived properties
+        self._refused: set[str] = set()  # topics on which it was told that they cannot be met
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -135,6 +137,7 @@ class Announcer:
         self._listening = bool(subjects)
         if not subjects:
             self._told.clear()
+            self._refused.clear()
             return
         for one in seen:
             for subject, data in await asyncio.to_thread(self._messages, one, subjects):
@@ -150,11 +153,19 @@ class Announcer:
     def _messages(self, one: Change | _Seen, subjects: Set[str]) -> list[Message]:
         with self._library().opened() as writer:
             asked = wanted(subjects, lambda path: resolve(path.split("/"), writer.source))
+            told = self._refusals(asked)
             if not asked:
-                return []
+                return told
             if isinstance(one, Change):
-                return self._of_change(one, asked, writer)
-            return self._of_rows(*one, asked, writer)
+                return told + self._of_change(one, asked, writer)
+            return told + self._of_rows(*one, asked, writer)
+
+    def _refusals(self, asked: Wanted) -> list[Message]:
+        """What is wrong with topics, once for each: MQTT 3.1.1 has no other answer for who subscribed to them."""
+        new = asked.refused.keys() - self._refused
+        self._refused = set(asked.refused)
+        told = {subject: {"code": 400, "type": "error", "message": asked.refused[subject]} for subject in sorted(new)}
+        return [(subject, msgspec.json.encode(error)) for subject, error in told.items()]
 
     def _of_rows(self, rows: pa.Table, corrected: pa.Table, asked: Wanted, writer: Writer) -> list[Message]:
         rows = self._heard(rows, asked)
@@ -250,6 +261,7 @@ class _Telling:
     last: dict[str, bytes] | None = None
     _sends: list[tuple[str, Query, int] | Message] = field(default_factory=list)
     _rows: dict[Query, dict[int, Row]] = field(default_factory=dict)
+    _fits: dict[Query, bool] = field(default_factory=dict)
 
     def add(self, row: Row, altered: Set[str] | None = None) -> None:
         """An entity was made, or some of its columns were ``altered``."""
@@ -318,7 +330,18 @@ class _Telling:
     def _fit(self, subject: str, row: Row) -> None:
         if self.asked.patterns:
             for full, query in fitting(self.asked.patterns, subject):
-                self._wish(full, query, row)
+                if self._is_met(query):
+                    self._wish(full, query, row)
+
+    def _is_met(self, query: Query) -> bool:
+        """Whether entities of the kind have what a topic with wildcards selects."""
+        if query not in self._fits:
+            try:
+                choice(self.entity, query)
+                self._fits[query] = True
+            except InputRefused:
+                self._fits[query] = False
+        return self._fits[query]
 
     def _wish(self, subject: str, query: Query, row: Row) -> None:
         self._rows.setdefault(query, {})[row["id"]] = row

@@ -54,9 +54,14 @@ class Creator:
         if examined.refused:
             raise InputRefused("nothing was created", examined.refused)
 
-    async def create(self, path: str, body: bytes, who: str, key: str) -> tuple[Creation, Receipt | None]:
-        """Make it with its Observations, once for a ``key``. Raises InputRefused, and LogUnavailable."""
-        creation = await self.make(path, body, who, key)
+    async def create(
+        self, path: str, body: bytes, who: str, key: str, permit: Permit | None = None, sees: Sees | None = None
+    ) -> tuple[Creation, Receipt | None]:
+        """Make it with its Observations, once for a ``key``; the rest is as in ``make``.
+
+        Raises InputRefused, and LogUnavailable.
+        """
+        creation = await self.make(path, body, who, key, permit, sees)
         if creation.observations is None:
             return creation, None
         return creation, await self.intake.accept(creation.observations, key=key)

@@ -37,6 +37,9 @@ _MOST_ROWS = 2_500_000  # of one dataArray: each is some 250 byte while it is de
 _NAMED = {"datastream": "Datastream", "multi": "MultiDatastream", "rows": "dataArray"}
 
 
+_LINKED = ("Datastream", "MultiDatastream", "FeatureOfInterest")
+
+
 class InlineEntity(InputRefused):
     """The Observation holds an entity to create with it: only ``write.plan_create`` can take it."""
 
@@ -168,6 +171,17 @@ def decode_observations(body: bytes, datastream_id: int | None, now: int, key: s
 def is_array(body: bytes) -> bool:
     """Whether a body holds a JSON array."""
     return body.lstrip()[:1] == b"["
+
+
+def holds_entity(body: bytes) -> bool:
+    """Whether a body is an Observation with an entity inside that is to be made; what cannot be read is none."""
+    if not any(f'"{name}"'.encode() in body for name in _LINKED):
+        return False
+    try:
+        said = _ONE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(one is not None and "@iot.id" not in one for one in (said.datastream, said.multi, said.feature))
 
 
 def decode_reading(body: bytes, datastream_id: int | None, key: str) -> Reading:

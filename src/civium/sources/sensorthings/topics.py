@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from civium.core import InputRefused
+from civium.sources.sensorthings.entities import choice
 from civium.sources.sensorthings.model import BY_PLURAL, TASKING, Entity, Field, Link, target
 from civium.sources.sensorthings.place import Place
 from civium.sources.sensorthings.query import parse_query
@@ -47,6 +48,7 @@ class Wanted:
     sets: dict[Set, list[Topic]] = field(default_factory=dict)
     ones: dict[tuple[str, int], list[Topic]] = field(default_factory=dict)
     patterns: list[Pattern] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)  # subjects whose options cannot be met, and why
 
     def __bool__(self) -> bool:
         return bool(self.sets or self.ones or self.patterns)
@@ -60,14 +62,15 @@ class Wanted:
 def wanted(subjects: Iterable[str], resolve: Resolve) -> Wanted:
     """What some subjects ask for; ``resolve`` says where a path of several steps leads.
 
-    What is no topic is passed over. Of options only ``$select`` means something here.
+    What is no topic is passed over. Of options only ``$select`` means something here (OGC 18-088, 14.2).
     """
     found = Wanted()
     for subject in sorted(subjects):
         try:
             _add(found, subject, resolve)
-        except InputRefused:
-            continue
+        except InputRefused as error:
+            if "?" in subject and not any(token in _WILD for token in re.split(r"[.?]", subject)):
+                found.refused[subject] = error.why
     return found
 
 
@@ -86,6 +89,7 @@ def _add(found: Wanted, subject: str, resolve: Resolve) -> None:
     if place is None or place[0].name in TASKING:
         return
     entity, link, identity, rest = place
+    choice(entity, query)  # raises InputRefused for what it has not
     if rest is None:
         found.sets.setdefault((entity.name, link, identity), []).append(Topic(subject, query))
         return
