@@ -11,6 +11,7 @@ from civium.core import to_datetime
 from civium.sandbox.devices import json_lines, registration, signal_key
 from civium.sandbox.gateway import HttpGateway, Registered
 from civium.sandbox.mqtt import MqttGateway
+from civium.sandbox.parking import Parking
 from civium.sandbox.readings import Readings
 from civium.sandbox.record import Record, Run, minute
 from civium.sandbox.sun import power
@@ -56,6 +57,8 @@ class Sandbox:
         self.traffic = Traffic(
             self.town.net, self.town.demand, start, setting.work, self.town.junctions, self.town.midnight
         )
+        town = self.town
+        self.parking = Parking(town.car_parks, town.parking_signs, town.demand, self.traffic.second // 60)
         self.refused_wishes = 0
         self.http = HttpGateway(setting.base)
         self.mqtt = MqttGateway(*setting.mqtt)
@@ -82,12 +85,13 @@ class Sandbox:
 
     async def _live(self, registered: Registered) -> dict[str, Any]:
         setting, traffic, loop = self.setting, self.traffic, asyncio.get_running_loop()
-        readings = Readings(self.town, traffic, registered.streams)
+        readings = Readings(self.town, traffic, self.parking, registered.streams)
         signals = {
             registered.actuators[signal_key(j.id)]: j.id
             for j in self.town.junctions
             if signal_key(j.id) in registered.actuators
         }
+        signs = {registered.actuators[sign.key]: n for n, sign in enumerate(self.town.parking_signs)}
         run = self._record.begin(setting.extract, setting.seed, setting.day.isoformat(), traffic.second,
                                  setting.control)  # fmt: skip
         self._record.plants(self.town.plants)
@@ -96,8 +100,10 @@ class Sandbox:
         began, first, due = loop.time(), traffic.second, loop.time()
         while not self._stop.is_set() and (setting.wall is None or loop.time() - began < setting.wall):
             if setting.control:
-                self._obey(signals)
+                self._obey(signals, signs)
             changed = traffic.step()
+            if traffic.second % 60 == 0:
+                self.parking.step(traffic.second // 60, traffic.now)
             readings.leave(changed, self.http, self.mqtt)
             await self.http.flush()
             self._record.keep_instant(traffic.now)
@@ -111,9 +117,12 @@ class Sandbox:
             await asyncio.sleep(max(due - loop.time(), 0.0))
         return self._summary(run, traffic.second - first, loop.time() - began)
 
-    def _obey(self, signals: dict[int, str]) -> None:
+    def _obey(self, signals: dict[int, str], signs: dict[int, int]) -> None:
         for task in self.mqtt.take():
-            if task.actuator in signals:
+            if task.actuator in signs:
+                told = self.parking.obey(signs[task.actuator], str(task.value), task.until, task.decision)
+                self.refused_wishes += not told
+            elif task.actuator in signals:
                 head = self.traffic.heads[signals[task.actuator]]
                 why = head.obey(task.id, task.value, task.until, self.traffic.now, task.decision)
                 self.refused_wishes += bool(why)

@@ -5,10 +5,12 @@ from typing import Any
 import msgspec
 
 from civium.sandbox.detectors import Detector
+from civium.sandbox.parking import BAY_SENSORS, CarPark
 from civium.sandbox.town import Town
 
 STATION = "station/1"
 UNITS = {"ghi": "W/m^2", "air_temperature": "K", "wind_speed": "m/s"}  # of the weather station
+BAY_UNITS = {"bay_taken": "1"}
 LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
 _DETECTOR_UNITS = {"vehicle_speed": "m/s"}
 
@@ -38,7 +40,30 @@ def registration(town: Town, detectors: list[Detector]) -> list[dict[str, Any]]:
         name = f"Lamp post {lamp.key[5:]}" + (f", {lamp.street}" if lamp.street else "")
         where = _point(lamp.longitude, lamp.latitude)
         lines.append(_line(lamp.key, "lamp_post", name, where, lamp.facts(), LAMP_UNITS))
+    lines += [line for park in town.car_parks for line in _parking(park)]
+    for sign in town.parking_signs:
+        where = _point(sign.longitude, sign.latitude)
+        name = f"Parking sign {sign.key.rpartition('/')[2]}"
+        actuator = {
+            "key": sign.key,
+            "name": name,
+            "protocol": "mqtt",
+            "facts": {"choices": [park.key for park in town.car_parks]},
+        }
+        lines.append(_line(sign.key, "parking_guide", name, where, {}, {"sign_shows": "1"}) | {"actuators": [actuator]})
     lines.append(_line(STATION, "weather_station", "Weather station", _point(*town.centre), {}, UNITS))
+    return lines
+
+
+def _parking(park: CarPark) -> list[dict[str, Any]]:
+    """A car park with its counter, and its bays where they have sensors."""
+    where = _point(park.longitude, park.latitude)
+    lines = [_line(park.key, "car_park", park.name, where, park.facts(), {"parked_vehicles": "1"})]
+    if park.capacity <= BAY_SENSORS:
+        lines += [
+            _line(f"{park.key}/{n}", "parking_bay", f"Bay {n}, {park.name}", where, {"car_park": park.key}, BAY_UNITS)
+            for n in range(1, park.capacity + 1)
+        ]
     return lines
 
 

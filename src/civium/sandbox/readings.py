@@ -1,7 +1,7 @@
 """What the devices of a town read, when, and through which door it leaves.
 
-Detectors every 5 s as a SensorThings dataArray; signal heads every 5 s and at each change, plants and the weather
-station every minute, both as Arrow; lamp posts one after the other, each every five minutes, over MQTT.
+Detectors every 5 s as a SensorThings dataArray; signal heads every 5 s and at each change, plants, car parks and the
+weather station every minute, as Arrow; lamp posts one after the other, each every five minutes, over MQTT.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,11 @@ import numpy as np
 
 from civium.core import MICROSECONDS
 from civium.sandbox.detectors import read_detectors
-from civium.sandbox.devices import LAMP_UNITS, STATION, UNITS, signal_key
+from civium.sandbox.devices import BAY_UNITS, LAMP_UNITS, STATION, UNITS, signal_key
 from civium.sandbox.gateway import HttpGateway
 from civium.sandbox.lamps import measure
 from civium.sandbox.mqtt import MqttGateway
+from civium.sandbox.parking import NOBODY, Parking
 from civium.sandbox.sun import power
 from civium.sandbox.town import Town
 from civium.sandbox.traffic import Traffic
@@ -31,9 +32,10 @@ _PYRANOMETER_ERROR = 0.02
 class Readings:
     """The streams of a town's devices, by the ids that the platform gave them."""
 
-    def __init__(self, town: Town, traffic: Traffic, streams: Mapping[str, int]) -> None:
+    def __init__(self, town: Town, traffic: Traffic, parking: Parking, streams: Mapping[str, int]) -> None:
         self._town = town
         self._traffic = traffic
+        self._parking = parking
         self._detector = {
             measured: np.array([streams.get(f"{d.key}/{measured}", 0) for d in traffic.detectors], dtype=np.int64)
             for measured in {m for d in traffic.detectors for m in d.measures}
@@ -42,6 +44,14 @@ class Readings:
         self._plant = np.array([streams[f"{p.key}/ac_power"] for p in town.plants], dtype=np.int64)
         self._station = np.array([streams[f"{STATION}/{name}"] for name in UNITS], dtype=np.int64)
         self._lamp = [[streams[f"{lamp.key}/{name}"] for name in LAMP_UNITS] for lamp in town.lamps]
+        self._park = np.array([streams[f"{park.key}/parked_vehicles"] for park in town.car_parks], dtype=np.int64)
+        with_bays = [park for park in town.car_parks[parking.bay_park :][:1] if parking.bay_park != NOBODY]
+        (bay_property,) = BAY_UNITS
+        self._bay = np.array(
+            [streams[f"{park.key}/{n}/{bay_property}"] for park in with_bays for n in range(1, park.capacity + 1)],
+            dtype=np.int64,
+        )
+        self._sign = np.array([streams[f"{sign.key}/sign_shows"] for sign in town.parking_signs], dtype=np.int64)
         self._here = np.zeros((1, 2)) if not len(town.places.xy) else town.places.xy.mean(axis=0, keepdims=True)
 
     def leave(self, changed: Sequence[str], http: HttpGateway, mqtt: MqttGateway) -> None:
@@ -54,6 +64,7 @@ class Readings:
         if second % PLANTS_EVERY_S == 0:
             http.put_arrow(self._plant, self.plants(now), now)
             http.put_arrow(self._station, self.station(now), now)
+            self._places(now, http)
         for number in range(second * 7 % LAMPS_EVERY_S, len(self._lamp), LAMPS_EVERY_S):
             warmth, rain = measure([self._town.lamps[number]], self._town.weather, now)
             for stream, value in zip(self._lamp[number], (*warmth, *rain), strict=True):
@@ -81,6 +92,13 @@ class Readings:
         shown = [self._traffic.heads[key].reading(now) for key in signals]
         streams = np.array([self._phase[r.signal] for r in shown], dtype=np.int64)
         http.put_arrow(streams, np.array([float(r.stage) for r in shown]), now, [r.parent for r in shown])
+
+    def _places(self, now: int, http: HttpGateway) -> None:
+        parking = self._parking
+        streams = np.concatenate([self._park, self._bay])
+        http.put_arrow(streams, np.concatenate([parking.count, parking.bays]).astype(np.float64), now)
+        shown = [parking.shown(sign, now) for sign in range(len(self._sign))]
+        http.put_arrow(self._sign, np.array([float(park) for park, _ in shown]), now, [whose for _, whose in shown])
 
     def plants(self, now: int) -> Floats:
         """Power [W] as the plants' meters tell it: never negative, zero at night."""

@@ -12,6 +12,7 @@ from civium.sandbox.calibration import calibrate
 from civium.sandbox.demand import Demand
 from civium.sandbox.junction import Junction, read_junctions
 from civium.sandbox.lamps import Lamp, place_lamps
+from civium.sandbox.parking import CarPark, Sign, place_signs, read_car_parks
 from civium.sandbox.places import Places, read_places
 from civium.sandbox.streets import Streets, build_net, read_streets
 from civium.sandbox.sun import Plant, place_plants
@@ -31,6 +32,8 @@ class Town:
     junctions: tuple[Junction, ...]
     plants: tuple[Plant, ...]
     lamps: tuple[Lamp, ...]
+    car_parks: tuple[CarPark, ...]
+    parking_signs: tuple[Sign, ...]
     centre: tuple[float, float]  # longitude and latitude [deg]
     weather: Weather
     demand: Demand
@@ -56,6 +59,7 @@ def prepare(extract: Path, work: Path, seed: int, day: date, say: Callable[[str]
         (points.min(axis=0, keepdims=True) + points.max(axis=0, keepdims=True)) / 2
     )[0]
     zone = timedelta(hours=round(float(longitude) / 15))
+    car_parks = tuple(read_car_parks(extract, streets))
     scale = calibrate(net, streets, places, work, say)
     return Town(
         net=net,
@@ -64,6 +68,8 @@ def prepare(extract: Path, work: Path, seed: int, day: date, say: Callable[[str]
         junctions=tuple(read_junctions(net)),
         plants=tuple(place_plants(places, streets, standing)),
         lamps=tuple(place_lamps(places, streets, standing)),
+        car_parks=car_parks,
+        parking_signs=tuple(place_signs(car_parks, streets)),
         centre=(float(longitude), float(latitude)),
         weather=Weather(seed, float(longitude), float(latitude)),
         demand=Demand(streets, places, seed, day, scale),

@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import os
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 from civium.bench.score import Score
 from civium.core.extras import require
 from civium.practices.parking.bench_drive import Drive, drive
+from civium.sandbox.scenario import unpack
 from civium.sandbox.sumo_net import open_xml
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -49,10 +49,7 @@ def bench(path: Path, smoke: bool, seeds: tuple[int, ...], say: Callable[[str], 
     """Mean over seeds and the worst seed. ``ValueError`` when there is no net or no parking area."""
     seeds = (seeds or SEEDS)[:1] if smoke else seeds or SEEDS
     with tempfile.TemporaryDirectory() as folder:
-        if path.is_file():
-            with tarfile.open(path) as packed:
-                packed.extractall(folder, filter="data")
-        centre = cut(Path(folder) if path.is_file() else path, Path(folder))
+        centre = cut(unpack(path) if path.is_file() else path, Path(folder))
         say(f"{path.name}: {len(centre.lots)} car parks in the centre")
         plain, guided = _runs(centre, Path(folder), seeds, SMOKE_HOURS if smoke else HOURS, say)
     name = path.name.removesuffix(".tar.xz")

@@ -99,8 +99,9 @@ def _drifts(memory: Memory, lots: Lots, params: ParkingParams) -> Bools:
     step = (last[:, -2:].mean(axis=1) - last[:, :2].mean(axis=1)) / max(params.drift_days - 2, 1)  # [1/day]
     far = (np.abs(last) >= params.drift_apart).all(axis=1) & (np.abs(np.sign(last).sum(axis=1)) == last.shape[1])
     begins = far & (step * np.sign(last[:, -1]) >= params.drift_step)
-    lasts = (memory["told"] == DRIFT) & ~(np.abs(last[:, -1]) < params.drift_apart)
-    return begins | lasts
+    lasts: Bools = (memory["told"] == DRIFT) & ~(np.abs(last[:, -1]) < params.drift_apart)
+    drifts: Bools = begins | lasts
+    return drifts
 
 
 def keep_lows(memory: Memory, value: Floats, slot: int) -> None:

@@ -34,9 +34,10 @@ def _between(table: Floats, at: float) -> Floats:
     one: Floats = table[:, low % table.shape[1]].astype(np.float64)
     if share == 0:
         return one
-    two = table[:, (low + 1) % table.shape[1]].astype(np.float64)
-    mixed = one * (1 - share) + two * share
-    return np.where(np.isnan(one), two, np.where(np.isnan(two), one, mixed))
+    two: Floats = table[:, (low + 1) % table.shape[1]].astype(np.float64)
+    mixed: Floats = one * (1 - share) + two * share
+    told: Floats = np.where(np.isnan(one), two, np.where(np.isnan(two), one, mixed))
+    return told
 
 
 def usual(memory: Memory, at: float) -> Floats:
@@ -69,8 +70,8 @@ def coefficients(memory: Memory, h: int, params: ParkingParams) -> Floats:
     one = np.eye(memory["shared_gram"].shape[-1])
     shared = np.linalg.solve(memory["shared_gram"][h] + params.ridge * one, memory["shared_moment"][h])
     own = memory["moment"][:, h] + params.shrink * shared
-    solved: Floats = np.linalg.solve(memory["gram"][:, h] + params.shrink * one, own[..., None])[..., 0]
-    return solved
+    solved = np.linalg.solve(memory["gram"][:, h] + params.shrink * one, own[..., None])[..., 0]
+    return solved.astype(np.float64)
 
 
 def forecasts(memory: Memory, now: Floats, at: float, params: ParkingParams) -> Floats:

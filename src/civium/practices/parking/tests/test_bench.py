@@ -1,0 +1,67 @@
+"""The bench is honest: capacities are read off shares, probabilities are scored as they should, a smoke run holds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from civium.bench.score import Settings
+from civium.practices.parking.bench import bench
+from civium.practices.parking.bench_counts import calibration_error, capacity_of, read, stands
+
+DATA = Path(os.environ.get("CIVIUM_BENCH_DATA", "../shared/data"))
+
+
+def recorded(part: str) -> Path:
+    path = DATA / part
+    if not path.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{path} is not there")
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+def test_the_capacity_is_the_least_number_of_places_that_fits() -> None:
+    assert capacity_of(np.array([3, 17, 220, np.nan]) / 317) == 317
+    assert capacity_of(np.array([0.1234567, np.sqrt(0.5)])) == 1000
+
+
+def test_calibration_is_perfect_only_where_what_was_said_came() -> None:
+    said = np.array([0.75] * 4 + [0.25] * 4)
+    assert calibration_error(said, np.array([1, 1, 1, 0, 1, 0, 0, 0.0])) == pytest.approx(0.0)
+    assert calibration_error(said, np.array([0, 0, 0, 1, 0, 1, 1, 1.0])) == pytest.approx(0.5)
+
+
+def test_a_record_stands_still_only_within_its_bounds() -> None:
+    assert stands(np.full(7, 0.4))
+    assert not stands(np.full(6, 0.4))
+    assert not stands(np.ones(30))
+
+
+def test_a_file_named_test_is_the_test(tmp_path: Path) -> None:
+    head = "Datetime,A,B,weekday,time\n"
+    (tmp_path / "training.csv").write_text(head + "2016-10-04 08:00:00,0.5,,1,8.0\n2016-10-04 09:00:00,0.25,1,1,9.0\n")
+    (tmp_path / "testing.csv").write_text(head + "2016-10-05 08:00:00,0.75,0.5,2,8.0\n")
+    counts = read(tmp_path)
+    assert counts.share.shape == (49, 2)
+    assert counts.test == 48
+    assert np.isnan(counts.share[0, 1])
+    assert counts.capacity.tolist() == [4, 2]
+    with pytest.raises(ValueError, match="no CSV"):
+        read(tmp_path / "none")
+
+
+def test_a_smoke_run_on_the_record_beats_its_baselines() -> None:
+    found = list(bench(Settings(None, (), (recorded("birmingham-parking"),), smoke=True), lambda _: None))
+    mae = {s.metric: s for s in found if s.metric.startswith("MAE")}
+    assert set(mae) == {"MAE 30 min ahead", "MAE 60 min ahead", "MAE 1 day ahead"}
+    assert all(s.ours < s.baseline for s in mae.values())
+    assert all(s.ours < s.baseline for s in found if s.metric.startswith("Brier"))
+
+
+def test_signs_save_driving_in_the_simulated_town() -> None:
+    path = recorded("dlr-sumo-scenarios/BadHersfeld.tar.xz")
+    found = list(bench(Settings(None, (3,), (path,), smoke=True), lambda _: None))
+    (beyond,) = [s for s in found if s.metric == "driven beyond the way to the goal, a car"]
+    assert 0 < beyond.ours < beyond.baseline
