@@ -94,7 +94,9 @@ def readings(platform: Platform) -> dict[int, list[tuple[str, float, str | None]
 def test_every_device_is_registered_in_terms_that_the_platform_knows_and_is_heard(work: Path, tmp_path: Path) -> None:
     platform, summary = live("helsinki", folder("helsinki", work, tmp_path), after(15))
     lines = decode_lines(b"\n".join(json.dumps(line).encode() for line in platform.lines))
-    assert {line.kind for line in lines} == {"signal", "detector", "pv_plant", "lamp_post", "weather_station"}
+    parking = {"car_park", "parking_bay", "parking_guide"}
+    others = {"signal", "detector", "pv_plant", "lamp_post", "weather_station"}
+    assert {line.kind for line in lines} == parking | others
     assert {s.property for line in lines for s in line.streams} <= set(PROPERTIES)
     assert all(line.where for line in lines)
     heard = readings(platform)

@@ -19,7 +19,7 @@ from civium.web.state import latest_of_kind
 
 MOST = 2000  # dots of one kind; more would hide the map
 STEPS = 5
-_MOST_KINDS = 6
+_MOST_KINDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Look:
 LOOKS = (
     Look("lamp_post", "air_temperature", "Lamp posts", "air temperature", "°C", offset=-273.15, decimals=1, radius=3.0),
     Look("detector", "queue_length", "Detectors", "queue", "vehicles", edges=(1, 2, 4, 7), radius=4.0),
+    Look("car_park", "parked_vehicles", "Car parks", "parked", "vehicles", radius=7.0),
+    Look("parking_bay", "bay_taken", "Parking bays", "is", edges=(0.5,), radius=3.0, names=("free", "taken")),
+    Look("parking_guide", "sign_shows", "Parking signs", "points to", edges=(0,), names=("none", "a car park")),
     Look("pv_plant", "ac_power", "Solar plants", "power", "kW", factor=1e-3, decimals=1),
     Look(
         "signal", "signal_phase", "Signals", "shows", edges=(0, 1, 2, 3), radius=9.0,
@@ -98,7 +101,7 @@ def _looks(city: City, caller: Caller, kinds: dict[str, int]) -> list[Look]:
     known = [look for look in LOOKS if look.kind in kinds]
     strange = sorted(set(kinds) - {look.kind for look in LOOKS} - {"weather_station"})
     with city.catalog.engine.connect() as connection:
-        for kind in strange[: _MOST_KINDS - len(known)]:
+        for kind in strange[: max(_MOST_KINDS - len(known), 0)]:
             first = (
                 select(OBSERVED_PROPERTIES.c.name)
                 .join(DATASTREAMS, DATASTREAMS.c.property == OBSERVED_PROPERTIES.c.id)
