@@ -19,6 +19,10 @@ class NeedUnmet(CiviumError):
         self.need = need
         self.why = why
 
+    def __reduce__(self) -> tuple[type["NeedUnmet"], tuple[str, str]]:
+        """Comes out of a worker as it went in: an exception is made anew from its text alone."""
+        return NeedUnmet, (self.need, self.why)
+
 
 class CommandRefused(CiviumError):
     """The guard refused a wish. It stays on the record; the practice's owner may act."""
@@ -35,6 +39,10 @@ class PracticeBroken(CiviumError):
         super().__init__(f"practice '{practice}' is broken: {why}")
         self.practice = practice
         self.why = why
+
+    def __reduce__(self) -> tuple[type["PracticeBroken"], tuple[str, str]]:
+        """As that of ``NeedUnmet``."""
+        return PracticeBroken, (self.practice, self.why)
 
 
 @dataclass(frozen=True, slots=True)
