@@ -5,6 +5,7 @@ Nothing is sent and nothing is written. Where the practice decided for real at t
 Several variants of its parameters walk side by side, over the same Views.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,15 @@ from civium.practices.discovery import load_practices
 from civium.turn import decide_on
 from civium.twin.views import require_needs
 
+_Spot = tuple[int, str, float | None, float | None]  # a thing, its name, longitude and latitude [deg]
+
 
 @dataclass(slots=True)
 class Backtest:
     """What came of one variant: its parameters that are not the defaults, counts, the notices that it would have sent.
 
     ``changes`` is how often its wish for an actuator changed, ``differ`` how many wishes the first variant had not.
+    ``things`` tells both for each thing that it would have acted on, as columns ``thing, name, lon, lat, changes, differ``.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -37,6 +41,7 @@ class Backtest:
     compared: int = 0
     changes: int = 0
     differ: int = 0
+    things: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -47,6 +52,8 @@ class _Walker:
     params: bytes
     states: dict[str, bytes] = field(default_factory=dict)
     last: dict[int, float | str] = field(default_factory=dict)
+    changes: Counter[int] = field(default_factory=Counter)  # of each actuator
+    differ: Counter[int] = field(default_factory=Counter)
 
 
 def backtest(
@@ -76,6 +83,7 @@ def backtest(
     every = int(practice.every * MICROSECONDS)
     ticks = range((start // every + 1) * every, end + 1, every)
     real = {tuple(d["id"].split(".")[-2:]): d for d in client.get("/api/decisions", practice=name, limit=1000)}
+    spots: dict[int, _Spot] = {}
     turns = [(tick, shard) for tick in ticks for shard in practice.parts]
     for number, (tick, shard) in enumerate(turns):
         say(number / len(turns))
@@ -97,10 +105,34 @@ def backtest(
             told = _wishes(msgspec.convert(client.get(f"/api/decisions/{own['id']}")["entry"]["plan"], Plan))
         for walker, plan in zip(walkers, plans, strict=True):
             wishes = _wishes(plan)
-            walker.result.differ += sum(wishes.get(one) != first.get(one) for one in wishes.keys() | first.keys())
+            walker.differ.update(one for one in wishes.keys() | first.keys() if wishes.get(one) != first.get(one))
             walker.result.compared += told is not None
             walker.result.agree += wishes == told
+        spots.update(_spots(view))
+    for walker in walkers:
+        walker.result.changes, walker.result.differ = walker.changes.total(), walker.differ.total()
+        walker.result.things = _by_thing(walker, spots)
     return [walker.result for walker in walkers]
+
+
+def _spots(view: View) -> dict[int, _Spot]:
+    """Where the thing of each actuator stands."""
+    rows = zip(*(view.things.column(name).to_pylist() for name in ("thing", "name", "lon", "lat")), strict=True)
+    places: dict[int, _Spot] = {row[0]: row for row in rows}
+    pairs = zip(*(view.actuators.column(name).to_pylist() for name in ("actuator", "thing")), strict=True)
+    return {actuator: places.get(thing, (thing, "", None, None)) for actuator, thing in pairs}
+
+
+def _by_thing(walker: _Walker, spots: Mapping[int, _Spot]) -> dict[str, list[Any]]:
+    told: dict[int, list[Any]] = {}
+    for actuator in (walker.last.keys() | walker.differ.keys()) & spots.keys():
+        row = told.setdefault(spots[actuator][0], [*spots[actuator], 0, 0])
+        row[-2] += walker.changes[actuator]
+        row[-1] += walker.differ[actuator]
+    columns = zip(*(told[thing] for thing in sorted(told)), strict=True)
+    return (
+        dict(zip(("thing", "name", "lon", "lat", "changes", "differ"), map(list, columns), strict=True)) if told else {}
+    )
 
 
 def _step(walker: _Walker, name: str, view: View, shard: str) -> Plan:
@@ -115,7 +147,7 @@ def _step(walker: _Walker, name: str, view: View, shard: str) -> Plan:
         key = f"{notice.severity}: {notice.key}"
         result.notices[key] = result.notices.get(key, 0) + 1
     for actuator, value in _wishes(plan).items():
-        result.changes += walker.last.get(actuator, value) != value
+        walker.changes[actuator] += walker.last.get(actuator, value) != value
         walker.last[actuator] = value
     return plan
 

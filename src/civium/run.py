@@ -169,10 +169,12 @@ class Turns:
     async def take(self, before: int, now: int, cut: dict[str, int], *, wait: bool) -> None:
         """Start the turns that fall due in ``before < t <= now`` [us since epoch], all under the cut of that tick.
 
-        A practice whose last turn is still under way is passed over, so that it cannot hold up the others. With
-        ``wait``, returns when the turns are done and what they admitted has left.
+        A practice whose last turn is still under way is passed over, so that it cannot hold up the others. At the first
+        tick of all (``before`` 0) nothing is due: nobody could tell the city anything yet. With ``wait``, returns when
+        the turns are done and what they admitted has left.
         """
-        due = [work for work in sorted(self.mine) if self._due(work, before, now) and work not in self._under_way]
+        idle = [work for work in sorted(self.mine) if work not in self._under_way]
+        due = [work for work in idle if before and self._due(work, before, now)]
         for work in due:
             practice = self.practices.found[work[0]]
             self._under_way[work] = asyncio.create_task(self._turn_or_trouble(practice, work[1], now, cut))

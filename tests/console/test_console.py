@@ -124,7 +124,15 @@ def test_what_would_be_stands_beside_what_is(look: Open, town: CityProcess, axe:
     differ = trial.get_by_role("row", name=re.compile("^Wishes other than as it is"))
     expect(differ.get_by_role("cell").first).to_have_text("0", timeout=PATIENCE_MS)
     expect(differ.get_by_role("cell").last).to_have_text(re.compile("^[1-9]"))
+    sides = trial.get_by_role("region", name="Side by side on the map")
+    expect(sides.locator(".map[data-ready]")).to_have_count(2, timeout=PATIENCE_MS)
+    most = sides.get_by_role("row", name=re.compile("^Lamp of the square"))
+    expect(most.get_by_role("cell").first).to_have_text(re.compile("^[1-9]"))
     assert barriers(page, axe) == []
+    result = town.client.get("/api/backtests")[0]["results"]
+    for one in result:
+        assert one["things"]["name"] == ["Lamp of the square", "Lamp of the <b>park</b>"][: len(one["things"]["name"])]
+        assert (sum(one["things"]["changes"]), sum(one["things"]["differ"])) == (one["changes"], one["differ"])
     trial.get_by_role("button", name="Put these values into force").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("a warm winter")
     page.get_by_role("dialog").get_by_role("button", name="Put into force").click()

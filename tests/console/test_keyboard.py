@@ -119,3 +119,18 @@ def test_no_control_is_smaller_than_24_pixels(look: Open) -> None:
             }).map(one => one.outerHTML.slice(0, 120))"""
         )
         assert small == [], view
+
+
+def test_a_thing_on_the_map_is_chosen_by_keys(look: Open, town: CityProcess) -> None:
+    page = look("/console/map")
+    expect(page.locator(".map[data-ready]")).to_be_attached()
+    page.get_by_role("button", name="What is in view").focus()
+    page.keyboard.press("Enter")
+    near = page.get_by_role("region", name="What is in view")
+    lamp = near.get_by_role("button", name=re.compile("^Lamp of the square"))
+    expect(lamp).to_contain_text("m from the middle")
+    lamp.focus()
+    page.keyboard.press("Enter")
+    chosen = page.get_by_role("complementary", name=re.compile("chosen|Chosen"))
+    expect(chosen.get_by_role("heading", name="Lamp of the square")).to_be_visible()
+    expect(page).to_have_url(re.compile("thing=1"))

@@ -113,8 +113,28 @@ export class Canvas {
     return { lon: lng, lat, zoom: this.ground.getZoom(), pitch: this.ground.getPitch(), bearing: this.ground.getBearing() };
   }
 
+  /** What is seen now: its middle, and whether a place is in it. */
+  view(): { centre: Spot; holds: (spot: Spot) => boolean } {
+    const { lng, lat } = this.ground.getCenter();
+    const { clientWidth, clientHeight } = this.ground.getContainer();
+    const holds = (spot: Spot) => {
+      const { x, y } = this.ground.project(spot);
+      return x >= 0 && y >= 0 && x <= clientWidth && y <= clientHeight;
+    };
+    return { centre: [lng, lat], holds };
+  }
+
   fly(spot: Spot, zoom = 17): void {
     this.ground.easeTo({ center: spot, zoom: Math.max(this.ground.getZoom(), zoom), duration: 600 });
+  }
+
+  /** Move as another canvas moves. */
+  follow(other: Canvas): void {
+    other.ground.on("move", (event) => {
+      if (event.originalEvent === undefined && !other.ground.isMoving()) return; // it was moved by us
+      const { lon, lat, zoom, pitch, bearing } = other.sight();
+      this.ground.jumpTo({ center: [lon, lat], zoom, pitch, bearing });
+    });
   }
 
   theme(dark: boolean): void {

@@ -22,6 +22,7 @@ export class Layer {
     readonly property: string,
     readonly places: Places,
     readonly unit: string,
+    private readonly steps: number[] | null = null, // where its steps end; null: as its look has it
   ) {
     this.length = places.thing.length;
     this.positions = new Float64Array(2 * this.length);
@@ -87,7 +88,7 @@ export class Layer {
 
   private paint(): void {
     const { scale } = look(this.kind);
-    this.bounds = edges(this.kind, this.values);
+    this.bounds = this.steps ?? edges(this.kind, this.values);
     this.heard = 0;
     for (let row = 0; row < this.length; row++) {
       const value = this.values[row]!;

@@ -27,6 +27,7 @@ const LOOKS: Record<string, Look> = {
   car_park: { scale: AMOUNT, radius: 10, least: 4, most: 16, ring: true },
   pv_plant: { scale: POWER, radius: 10, least: 4, most: 18, ring: true },
   lamp_post: { scale: WARMTH, radius: 3, least: 2, most: 7 },
+  changes: { scale: AMOUNT, radius: 12, least: 6, most: 18, ring: true }, // of what a practice wished, side by side
   weather_station: { scale: WARMTH, radius: 12, least: 6, most: 18, ring: true },
 };
 const OTHER: Look = { scale: ANY, radius: 6, least: 3, most: 12 };

@@ -15,6 +15,7 @@ import { area, Canvas, distance, type Building, type Sight, type Spot } from "./
 import { Inspector } from "./inspector";
 import { Layer } from "./live";
 import { Layers } from "./layers";
+import { Near, type View } from "./near";
 import { Search } from "./search";
 import { SunPanel, type Sun } from "./sun";
 import { TimeBar, type Moment } from "./time";
@@ -63,11 +64,12 @@ function CityMapView({ city }: { city: CityMap }) {
   const [moment, setMoment] = useState<Moment | null>(() => (asked.has("at") ? { at: Number(asked.get("at")), from: Number(asked.get("at")) - HOUR_MS / 2 } : null));
   const [measure, setMeasure] = useState<Spot[] | null>(null);
   const [sun, setSun] = useState<Sun | null>(null);
-  const [panel, setPanel] = useState<"layers" | "sun" | null>(() => (innerWidth > 900 ? "layers" : null));
+  const [panel, setPanel] = useState<"layers" | "near" | "sun" | null>(() => (innerWidth > 900 ? "layers" : null));
   const [layers, setLayers] = useState<Layer[]>([]);
   const [turn, setTurn] = useState(0);
   const [every, setEvery] = useState(1);
   const [copied, setCopied] = useState(false);
+  const [view, setView] = useState<View | null>(null);
   const kinds = useMemo(() => shownKinds.filter((one) => !off.has(one.kind)), [city, off]); // eslint-disable-line
 
   // What is there: places once, the latest values each time that a kind is switched on.
@@ -151,7 +153,10 @@ function CityMapView({ city }: { city: CityMap }) {
         building: (building, spot) => setChosen({ building, spot }),
         nothing: () => setChosen(null),
         measured: (spot) => hears.current.measured(spot),
-        moved: ({ lon, lat, zoom, pitch, bearing }) => say({ view: [lon.toFixed(5), lat.toFixed(5), zoom.toFixed(2), pitch.toFixed(0), bearing.toFixed(0)].join("/") }),
+        moved: ({ lon, lat, zoom, pitch, bearing }) => {
+          setView(canvas.current?.view() ?? null);
+          say({ view: [lon.toFixed(5), lat.toFixed(5), zoom.toFixed(2), pitch.toFixed(0), bearing.toFixed(0)].join("/") });
+        },
       },
       { map: t("map.title") },
     );
@@ -201,6 +206,10 @@ function CityMapView({ city }: { city: CityMap }) {
         />
         <div className="tools" role="toolbar" aria-label={t("map.tools")}>
           {tool("layers", t("map.layers"), panel === "layers", () => setPanel(panel === "layers" ? null : "layers"))}
+          {tool("locate", t("map.near"), panel === "near", () => {
+            setView(canvas.current?.view() ?? null);
+            setPanel(panel === "near" ? null : "near");
+          })}
           {tool("clock", t("map.past"), past, () => setMoment(moment ? null : { at: Date.now(), from: 0 }))}
           {tool("sun", t("map.sun"), panel === "sun", () => {
             setPanel(panel === "sun" ? null : "sun");
@@ -224,6 +233,16 @@ function CityMapView({ city }: { city: CityMap }) {
               return next;
             })
           }
+        />
+      )}
+      {panel === "near" && (
+        <Near
+          layers={layers}
+          view={view}
+          choose={(thing, spot) => {
+            setChosen({ thing });
+            canvas.current?.fly(spot);
+          }}
         />
       )}
       {panel === "sun" && <SunPanel city={city} changed={setSun} />}

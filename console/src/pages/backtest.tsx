@@ -1,6 +1,6 @@
 // A backtest on the city's own past, and what would be if its parameters were others: nothing is sent or written.
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { Button, Label, ProgressBar } from "react-aria-components";
 
 import { query, Refused, send, useAsk } from "../api";
@@ -8,9 +8,12 @@ import { moment, number } from "../format";
 import { useWords, type Key } from "../language";
 import { Broken, Card } from "../parts/base";
 import { Reason, type Ask } from "../parts/reason";
+import type { Side, Things } from "../map/sides";
+
+const Sides = lazy(() => import("../map/sides")); // with the map, which is large
 
 type Figure = "ticks" | "held" | "decided" | "commands" | "changes" | "estimates" | "agree" | "compared" | "differ";
-type Result = Record<Figure, number> & { params: Record<string, unknown> };
+type Result = Record<Figure, number> & { params: Record<string, unknown>; things: Things | Record<string, never> };
 interface Trial {
   id: string;
   practice: string;
@@ -143,6 +146,10 @@ function Results({ practice, results }: { practice: string; results: Result[] })
       .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(now!.params[name]))
       .map(([name, value]) => `${name.replaceAll("_", " ")} ${written(value)}`)
       .join(", ");
+  const sides = useMemo(() => {
+    const told = results.filter((one) => "thing" in one.things);
+    return told.length === 2 ? (told.map((one, n) => ({ title: n ? `${t("backtest.if")}: ${said(one)}` : t("backtest.now"), things: one.things })) as [Side, Side]) : null;
+  }, [JSON.stringify(results), t]); // eslint-disable-line
   const rows: [Figure, Key][] = other ? [...FIGURES, ["differ", "backtest.differ"]] : FIGURES;
   const put = (result: Result) =>
     setAsk({
@@ -193,6 +200,11 @@ function Results({ practice, results }: { practice: string; results: Result[] })
             {t("params.open")}
           </Button>
         </p>
+      )}
+      {sides && (
+        <Suspense>
+          <Sides sides={sides} />
+        </Suspense>
       )}
       <Reason ask={ask} close={() => setAsk(null)} />
     </>

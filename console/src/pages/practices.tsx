@@ -126,7 +126,6 @@ export function PracticePage({ id }: { id: string }) {
                   <FateBar fates={told.commands} />
                 </Card>
                 <Needs needs={told.needs} />
-                <Backtest practice={told.id} params={told.params} />
                 <Plain practice={told} />
               </div>
               <div>
@@ -136,6 +135,7 @@ export function PracticePage({ id }: { id: string }) {
                 <About practice={told} />
               </div>
             </div>
+            <Backtest practice={told.id} params={told.params} />
           </>
         )}
       </Asked>

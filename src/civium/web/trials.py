@@ -21,6 +21,7 @@ from civium.web.told import Told
 router = APIRouter(prefix="/api", tags=["console"])
 _LONGEST = 10_000  # characters of parameters
 _KEPT = 20  # of those that are over
+_LONGEST_LINE = 1 << 25  # [byte] of the results: some hundred bytes for each thing that is acted on
 _LONGEST_S = 1800.0  # a backtest that takes longer is stopped
 
 
@@ -84,7 +85,7 @@ class Trials:
         command = ["-m", "civium.cli", "backtest", trial.practice, "--city", str(city.folder), *span, "--json"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, limit=_LONGEST_LINE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(_LONGEST_S):
