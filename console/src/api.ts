@@ -124,6 +124,7 @@ export interface Places {
   lon: number[];
   lat: number[];
   name: string[] | null;
+  ground: number[] | null; // its height [m]
 }
 export interface Values {
   kind: string;

@@ -92,6 +92,8 @@ export class Canvas {
     this.ground.addControl(new AttributionControl({ compact: true }), "bottom-right");
     this.ground.addControl(new ScaleControl({ maxWidth: 90 }), "bottom-right");
     this.ground.addControl(new NavigationControl({ visualizePitch: true }), "bottom-right");
+    // deck.gl 9.4 asks for the height of the view's middle by a name that MapLibre 6 has no more.
+    if (!("transform" in this.ground)) Object.defineProperty(this.ground, "transform", { get: () => ({ elevation: this.ground.getCenterElevation() }) });
     const mute = () => element.querySelector("#deckgl-overlay")?.setAttribute("tabindex", "-1"); // it hears no key: the ground does
     this.overlay = new MapboxOverlay({ onLoad: mute, interleaved: false, layers: [], pickingRadius: 8, getCursor: () => "" });
     this.ground.addControl(this.overlay);
@@ -183,6 +185,9 @@ export class Canvas {
     this.hears.nothing();
   }
 
+  /** A place with the height of the ground there [m], as far as its tile has come. */
+  private readonly above = (spot: Spot): [number, number, number] => [...spot, this.ground.queryTerrainElevation(spot) ?? 0];
+
   private layers(): DeckLayer[] {
     const { layers, chosen, alerts, measure } = this.shown;
     const rim: [number, number, number, number] = this.dark ? [10, 14, 16, 255] : [255, 255, 255, 255];
@@ -193,7 +198,7 @@ export class Canvas {
         data: {
           length: Math.ceil(layer.length / this.every),
           attributes: {
-            getPosition: { value: layer.positions, size: 2, stride: 16 * this.every },
+            getPosition: { value: layer.positions, size: 3, stride: 24 * this.every },
             getFillColor: { value: layer.colours.slice(), size: 4, stride: 4 * this.every, normalized: true },
           },
         },
@@ -213,21 +218,21 @@ export class Canvas {
       const spots = things.flatMap((thing) => {
         const layer = layers.find((one) => one.row(thing) !== undefined);
         const row = layer?.row(thing);
-        return layer && row !== undefined ? [[layer.positions[2 * row]!, layer.positions[2 * row + 1]!] as Spot] : [];
+        return layer && row !== undefined ? [layer.spot(row)] : [];
       });
       if (spots.length)
         drawn.push(
-          new ScatterplotLayer({ id, data: spots, getPosition: (spot: Spot) => spot, filled: false, stroked: true, getLineColor: colour, lineWidthUnits: "pixels", getLineWidth: 3, radiusUnits: "pixels", getRadius: radius, parameters: { depthCompare: "always" } }),
+          new ScatterplotLayer({ id, data: spots, getPosition: (spot) => spot, filled: false, stroked: true, getLineColor: colour, lineWidthUnits: "pixels", getLineWidth: 3, radiusUnits: "pixels", getRadius: radius, parameters: { depthCompare: "always" } }),
         );
     };
     rings("alerts", [...alerts], [213, 94, 0, 255], 15);
     if (chosen !== null) rings("chosen", [chosen], this.dark ? [124, 212, 208, 255] : [15, 95, 99, 255], 19);
     if (measure.length) {
       const line: [number, number, number, number] = this.dark ? [124, 212, 208, 255] : [15, 95, 99, 255];
-      if (measure.length > 2) drawn.push(new SolidPolygonLayer({ id: "measured", data: [measure], getPolygon: (ring: Spot[]) => ring, getFillColor: [line[0], line[1], line[2], 40], extruded: false }));
+      if (measure.length > 2) drawn.push(new SolidPolygonLayer({ id: "measured", data: [measure.map(this.above)], getPolygon: (ring) => ring, getFillColor: [line[0], line[1], line[2], 40], extruded: false }));
       drawn.push(
-        new PathLayer({ id: "measure", data: [measure], getPath: (path: Spot[]) => path, getColor: line, widthUnits: "pixels", getWidth: 3, parameters: { depthCompare: "always" } }),
-        new ScatterplotLayer({ id: "corners", data: measure, getPosition: (spot: Spot) => spot, radiusUnits: "pixels", getRadius: 5, getFillColor: line, parameters: { depthCompare: "always" } }),
+        new PathLayer({ id: "measure", data: [measure.map(this.above)], getPath: (path) => path, getColor: line, widthUnits: "pixels", getWidth: 3, parameters: { depthCompare: "always" } }),
+        new ScatterplotLayer({ id: "corners", data: measure.map(this.above), getPosition: (spot) => spot, radiusUnits: "pixels", getRadius: 5, getFillColor: line, parameters: { depthCompare: "always" } }),
       );
     }
     return drawn;

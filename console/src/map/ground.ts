@@ -61,8 +61,10 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
     paint: { "line-color": paint[name as "path" | "street" | "main"], "line-width": metres(width), ...(name === "path" ? { "line-opacity": 0.8 } : {}) },
   }));
   const tiles = map.tiles && { city: { type: "vector", tiles: [location.origin + map.tiles], minzoom: map.zooms[0], maxzoom: map.zooms[1], bounds: map.bounds ?? undefined, attribution: map.attribution.join("; ") } };
-  const relief = map.terrain && {
-    relief: { type: "raster-dem", tiles: [location.origin + map.terrain.tiles], encoding: "terrarium", tileSize: 256, minzoom: map.terrain.zooms[0], maxzoom: map.terrain.zooms[1], bounds: map.bounds ?? undefined },
+  const dem = map.terrain && { type: "raster-dem", tiles: [location.origin + map.terrain.tiles], encoding: "terrarium", tileSize: 256, minzoom: map.terrain.zooms[0], maxzoom: map.terrain.zooms[1], bounds: map.bounds ?? undefined };
+  const relief = dem && {
+    relief: dem,
+    heights: dem, // the ground itself: MapLibre asks for a source of its own, since it loads other tiles of it
     beyond: { type: "geojson", data: around(map.bounds ?? [-180, -85, 180, 85]) }, // a tile ends later than the town does
   };
   const layers = [
@@ -93,6 +95,7 @@ export function style(map: CityMap, dark: boolean): StyleSpecification {
   return {
     version: 8,
     sources: { ...(tiles || {}), ...(relief || {}), shadow },
+    ...(relief ? { terrain: { source: "heights", exaggeration: 1 } } : {}),
     light: { anchor: "map", color: "#ffffff", intensity: dark ? 0.25 : 0.35, position: [1.2, 200, 40] },
     layers,
   } as unknown as StyleSpecification;

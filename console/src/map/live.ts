@@ -25,17 +25,21 @@ export class Layer {
     private readonly steps: number[] | null = null, // where its steps end; null: as its look has it
   ) {
     this.length = places.thing.length;
-    this.positions = new Float64Array(2 * this.length);
+    this.positions = new Float64Array(3 * this.length);
     this.colours = new Uint8Array(4 * this.length);
     this.values = new Float32Array(this.length).fill(NaN);
     this.now = new Float32Array(this.length).fill(NaN);
     this.times = new Float64Array(this.length);
     places.thing.forEach((thing, row) => {
       this.rows.set(thing, row);
-      this.positions[2 * row] = places.lon[row]!;
-      this.positions[2 * row + 1] = places.lat[row]!;
+      this.positions.set([places.lon[row]!, places.lat[row]!, places.ground?.[row] ?? 0], 3 * row);
     });
     this.paint();
+  }
+
+  /** Where a row is: longitude, latitude [deg], height of the ground [m]. */
+  spot(row: number): [number, number, number] {
+    return [this.positions[3 * row]!, this.positions[3 * row + 1]!, this.positions[3 * row + 2]!];
   }
 
   row(thing: number): number | undefined {

@@ -43,7 +43,7 @@ function nearest(layers: Layer[], { centre, holds }: View) {
   const seen: { layer: Layer; row: number; far: number }[] = [];
   for (const layer of layers)
     for (let row = 0; row < layer.length; row++) {
-      const [lon, lat] = [layer.positions[2 * row]!, layer.positions[2 * row + 1]!];
+      const [lon, lat] = [layer.positions[3 * row]!, layer.positions[3 * row + 1]!];
       const far = ((lon - centre[0]) * shrink) ** 2 + (lat - centre[1]) ** 2;
       if (seen.length === MOST && far >= seen[MOST - 1]!.far) continue;
       if (!holds([lon, lat])) continue;
@@ -52,7 +52,8 @@ function nearest(layers: Layer[], { centre, holds }: View) {
       if (seen.length > MOST) seen.pop();
     }
   return seen.map(({ layer, row }) => {
-    const spot: Spot = [layer.positions[2 * row]!, layer.positions[2 * row + 1]!];
+    const [lon, lat] = layer.spot(row);
+    const spot: Spot = [lon, lat];
     return { thing: layer.places.thing[row]!, name: layer.places.name?.[row] ?? "", kind: layer.kind, spot, away: distance([centre, spot]) };
   });
 }

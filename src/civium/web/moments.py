@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from sqlalchemy import Label, func, or_, select
 
 from civium.city import City
@@ -80,7 +81,10 @@ def map_of(city: City, told: Told) -> dict[str, Any]:
 
 
 def places_of(city: City, told: Told, kind: str) -> dict[str, Any]:
-    """Where the things of a kind are, in columns; their names too where they are not too many."""
+    """Where the things of a kind are, in columns; their names too where they are not too many.
+
+    ``ground`` is the height [m] of the ground below each, where the city model has a terrain.
+    """
     things = city.catalog.things_of([kind], city.catalog.applied())
     lon, lat = column(things, "lon"), column(things, "lat")
     hidden = np.isin(column(things, "thing").astype(np.int64), city.rights.hidden_things(told.caller))
@@ -88,7 +92,22 @@ def places_of(city: City, told: Told, kind: str) -> dict[str, Any]:
     identity = column(things, "thing").astype(np.int64)[placed]
     names = things.filter(pa.array(placed)).column("name").to_pylist() if len(identity) <= MOST_NAMED else None
     where = {"lon": np.round(lon[placed], 7).tolist(), "lat": np.round(lat[placed], 7).tolist()}
-    return {"kind": kind, "thing": identity.tolist(), **where, "name": names}
+    return {
+        "kind": kind,
+        "thing": identity.tolist(),
+        **where,
+        "name": names,
+        "ground": _ground(city, lon[placed], lat[placed]),
+    }
+
+
+def _ground(city: City, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[float] | None:
+    twin = city.folder / "twin"
+    version = version_of(twin)
+    if not version or relief.LAYER not in layer_names(twin):
+        return None
+    heights: list[float] = np.round(relief.relief_of(twin, version).heights(lon, lat), 1).tolist()
+    return heights
 
 
 def values_of(city: City, reach: Reach, kind: str, property: str) -> dict[str, Any]:

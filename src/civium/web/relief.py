@@ -40,13 +40,13 @@ class Relief:
         self._south, self._north = float(points[:, 1].min()), float(points[:, 1].max())
 
     def heights(self, lon: Grid, lat: Grid) -> Grid:
-        """Height [m] at each latitude (rows) and longitude (columns) [deg]."""
+        """Height [m] at longitudes and latitudes [deg], which are broadcast against each other."""
         down = _positions(self._north - lat, self._north - self._south, self._grid.shape[0])
         right = _positions(lon - self._west, self._east - self._west, self._grid.shape[1])
         (top, below), (left, beyond) = _around(down, self._grid.shape[0]), _around(right, self._grid.shape[1])
-        fall, stride = (down - top)[:, None], (right - left)[None, :]
-        upper = self._grid[np.ix_(top, left)] * (1 - stride) + self._grid[np.ix_(top, beyond)] * stride
-        lower = self._grid[np.ix_(below, left)] * (1 - stride) + self._grid[np.ix_(below, beyond)] * stride
+        fall, stride = down - top, right - left
+        upper = self._grid[top, left] * (1 - stride) + self._grid[top, beyond] * stride
+        lower = self._grid[below, left] * (1 - stride) + self._grid[below, beyond] * stride
         between: Grid = upper * (1 - fall) + lower * fall
         return between
 
@@ -57,7 +57,7 @@ class Relief:
         pixels = (np.arange(_SIDE) + 0.5) / _SIDE
         lon = (x + pixels) / 2**zoom * 360 - 180
         lat = np.degrees(np.arctan(np.sinh(math.pi * (1 - 2 * (y + pixels) / 2**zoom))))
-        code = np.round((self.heights(lon, lat) + _ZERO) * 256).astype(np.uint32)
+        code = np.round((self.heights(lon[None, :], lat[:, None]) + _ZERO) * 256).astype(np.uint32)
         colours = np.stack([code >> 16, code >> 8, code], axis=-1).astype(np.uint8)  # each keeps its lowest byte
         return _png(colours)
 
