@@ -27,7 +27,7 @@ class Backtest:
     """What came of one variant: its parameters that are not the defaults, counts, the notices that it would have sent.
 
     ``changes`` is how often its wish for an actuator changed, ``differ`` how many wishes the first variant had not.
-    ``things`` tells both for each thing that it would have acted on: columns ``thing, name, lon, lat, changes, differ``.
+    ``things`` tells both for each thing that it would act on: columns ``thing, name, lon, lat, changes, differ``.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
