@@ -5,11 +5,9 @@ Every practice looks at the same cut of a tick, so their order cannot matter; es
 
 import asyncio
 import io
-import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -40,7 +38,7 @@ from civium.engines.passing import TROUBLE
 from civium.estimates import Estimates
 from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, decides
 from civium.ledger.record import Entry, events_entry
-from civium.practices.discovery import load_practices
+from civium.practices.discovery import load_practices, register_of
 from civium.turn import Decided, decide_job
 from civium.twin.model.layers import read_layer
 from civium.twin.views import build_view, require_needs
@@ -337,11 +335,11 @@ class Turns:
 
     def register(self, practice: Practice) -> dict[str, Any]:
         """The practice's public register entry."""
-        return _register(practice)
+        return register_of(practice)
 
     def notice_text(self, practice: Practice, key: str, values: dict[str, Any]) -> str:
         """A notice in the words of the practice's register."""
-        template = _register(practice).get("notices", {}).get(key, key)
+        template = register_of(practice).get("notices", {}).get(key, key)
         try:
             return str(template.format(**values))
         except (KeyError, IndexError, ValueError):
@@ -384,8 +382,3 @@ def _packed(view: View) -> pa.Buffer:
     sink = io.BytesIO()
     write_view(view, sink)
     return pa.py_buffer(sink.getvalue())
-
-
-def _register(practice: Practice) -> dict[str, Any]:
-    package = practice.decide.__module__.rpartition(".")[0]
-    return tomllib.loads((files(package) / "register.toml").read_text(encoding="utf-8"))

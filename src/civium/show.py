@@ -23,7 +23,7 @@ from civium.core.extras import require
 from civium.ledger.projection import decides
 from civium.ledger.record import LedgerBroken
 from civium.ledger.replay import check_chain, replay
-from civium.practices.discovery import load_practices
+from civium.practices.discovery import load_practices, package_of
 from civium.turn import code_of, decide_on
 from civium.twin.model import build_twin
 
@@ -159,7 +159,7 @@ def run_bench(
             raise InputRefused(f"--scenario {path}: there is no such file or folder")
     if data is None and Path("../shared/data").is_dir():
         data = Path("../shared/data")
-    module = importlib.import_module(f"{found.decide.__module__.rpartition('.')[0]}.bench")
+    module = importlib.import_module(f"{package_of(found)}.bench")
     own: dict[str, str] = getattr(module, "OPTIONS", {})
     given = dict(option.partition("=")[::2] for option in options)
     if unknown := given.keys() - own.keys():

@@ -126,6 +126,7 @@ export function PracticePage({ id }: { id: string }) {
                   <FateBar fates={told.commands} />
                 </Card>
                 <Needs needs={told.needs} />
+                <Score path={path} />
                 <Plain practice={told} />
               </div>
               <div>
@@ -180,6 +181,51 @@ function Rule({ practice, path }: { practice: Detail; path: string }) {
         </ul>
       )}
       <Reason ask={ask} close={() => setAsk(null)} />
+    </Card>
+  );
+}
+
+interface Scored {
+  property: string;
+  unit: string;
+  n: number;
+  error: number | null;
+  unchanged: number | null;
+}
+
+/** How well it foretold, beside "nothing changes"; nothing of a practice that foretells nothing. */
+function Score({ path }: { path: string }) {
+  const { t, language } = useWords();
+  const scores = useAsk<Scored[]>(`${path}/score`, 60_000);
+  if (!scores.data?.length) return null;
+  const said = (value: number | null) => (value === null ? "–" : number(value, language, Math.max(0, 2 - Math.floor(Math.log10(Math.max(value, 1e-3))))));
+  return (
+    <Card title={t("score.title")}>
+      <p className="quiet">{t("score.what")}</p>
+      <div className="scroll" tabIndex={0} role="region" aria-label={t("score.title")}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{t("score.property")}</th>
+              <th scope="col" className="n">{t("score.error")}</th>
+              <th scope="col" className="n">{t("score.unchanged")}</th>
+              <th scope="col" className="n">{t("score.n")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {scores.data.map((one) => (
+              <tr key={one.property}>
+                <th scope="row">
+                  {one.property.replaceAll("_", " ")} {one.unit !== "1" && <span className="quiet">{one.unit}</span>}
+                </th>
+                <td className={`n ${one.n && one.error! < one.unchanged! ? "other" : ""}`}>{said(one.error)}</td>
+                <td className="n">{said(one.unchanged)}</td>
+                <td className="n">{number(one.n, language)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </Card>
   );
 }

@@ -78,6 +78,10 @@ def _contract(subject: Subject) -> Broken:
     if not (practice.every > 0 and practice.deadline > 0):
         yield "every and deadline are times above zero [s]"
     yield from _timing(practice)
+    seen = {(need.property, need.kind, need.unit) for need in practice.needs}
+    for make in practice.makes:
+        if make.foretells and (make.foretells, make.kind, make.unit) not in seen:
+            yield f"'{make.property}' foretells '{make.foretells}', which it does not need of '{make.kind}' in its unit"
     yield from _params(practice.params)
     known = set(metadata.metadata("civium").get_all("Provides-Extra") or ())
     for extra in practice.requires:

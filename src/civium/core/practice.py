@@ -43,12 +43,17 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """A property that the practice estimates for things of a kind; each gets a stream of its own."""
+    """A property that the practice estimates for things of a kind; each gets a stream of its own.
+
+    ``foretells`` names the needed property of the same things that it says in advance: each estimate of it is made at
+    ``time`` for the instant ``until``, and later held against what was measured then.
+    """
 
     property: str
     kind: str
     unit: str
     description: str = ""
+    foretells: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ An entry point names the practice and points to its ``PRACTICE``. One that canno
 others and never stops them.
 """
 
+import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
+from importlib.resources import files
+from typing import Any
 
 from civium.core.practice import Practice
 
@@ -29,8 +33,9 @@ def entry_points() -> tuple[metadata.EntryPoint, ...]:
 def load_practices(entries: Iterable[metadata.EntryPoint] | None = None) -> Practices:
     """Import every installed practice (or only ``entries``).
 
-    Broken is one that raises on import, is no ``Practice``, bears another id than its entry point, or takes a name
-    that another distribution has taken already: then both are refused, since choosing one would be a guess.
+    Broken is one that raises on import, is no ``Practice``, has a register entry that is no TOML, bears another id than
+    its entry point, or takes a name that another distribution has taken already: then both are refused, since choosing
+    one would be a guess.
     """
     practices = Practices()
     seen: dict[str, str] = {}
@@ -56,4 +61,19 @@ def _load(entry: metadata.EntryPoint) -> Practice:
         raise TypeError(f"{entry.value} is a {type(practice).__name__}, not a civium.core.Practice")
     if practice.id != entry.name:
         raise ValueError(f"its id is '{practice.id}' but its entry point is named '{entry.name}'")
+    register_of(practice)
     return practice
+
+
+def package_of(practice: Practice) -> str:
+    """The package that a practice is in: the one that holds the module of its ``decide``."""
+    spec = sys.modules[practice.decide.__module__].__spec__
+    return spec.parent or spec.name if spec else practice.decide.__module__
+
+
+def register_of(practice: Practice) -> dict[str, Any]:
+    """Its entry in the public register; empty where it has none. Raises ValueError when that is no TOML."""
+    try:
+        return tomllib.loads((files(package_of(practice)) / "register.toml").read_text(encoding="utf-8"))
+    except (FileNotFoundError, TypeError):  # TypeError: a single module is no package and holds no files
+        return {}

@@ -28,6 +28,7 @@ from civium.web import (
     pages,
     posts,
     public,
+    scores,
     sensorthings,
     sources,
     trials,
@@ -93,6 +94,7 @@ def build_app(
         app.include_router(console.pages)
         app.include_router(console.router)
         app.include_router(events.router)
+        app.include_router(scores.router)
         app.include_router(trials.router)
         app.include_router(interface.router)
         app.include_router(care.router)

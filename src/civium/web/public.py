@@ -18,6 +18,7 @@ from civium.publish.standards import STANDARDS, as_json
 from civium.publish.tables import as_csv
 from civium.web.doors import answer, body_of, caller_of, city_of
 from civium.web.pages import page
+from civium.web.scores import scores_of
 from civium.web.state import practices_state
 from civium.web.told import Told
 
@@ -61,7 +62,8 @@ async def register_entry(request: Request, practice: str) -> Response:
     told = Told(city, caller_of(request))
     decisions = await asyncio.to_thread(lambda: told.rows(city.ledger.projection.rows(query)))
     answers = await asyncio.to_thread(city.cases.answered, practice, _LAST)
-    return page(request, "entry.html", entry=found, decisions=decisions, answers=answers)
+    scores = [one for one in await scores_of(request, practice) if one["n"]]
+    return page(request, "entry.html", entry=found, decisions=decisions, answers=answers, scores=scores)
 
 
 @router.get("/ask")

@@ -82,7 +82,7 @@ _OF_ANYONE = (
         "GET /api/streams/{stream}/chart",
         "GET /api/streams/{stream}/gaps",
     ),
-    *("GET /api/practices/{practice}", "GET /api/backtests"),
+    *("GET /api/practices/{practice}", "GET /api/practices/{practice}/score", "GET /api/backtests"),
     *("POST /v1.1/$batch", "POST /api/login", "POST /api/logout", "POST /sources/{name}"),
     *("GET /api/login/openid", "GET /api/login/openid/return"),
 )
