@@ -15,7 +15,13 @@ PRACTICE = Practice(
     ),
     makes=(
         *(
-            Make(f"parked_vehicles_in_{name}", "car_park", "1", f"vehicles parked in {_WORDS[name]}, with an interval")
+            Make(
+                f"parked_vehicles_in_{name}",
+                "car_park",
+                "1",
+                f"vehicles parked in {_WORDS[name]}, with an interval",
+                foretells="parked_vehicles",
+            )
             for name in AHEAD
         ),
         *(
