@@ -16,10 +16,8 @@ import msgspec
 import pyarrow as pa
 
 from civium import listened
-from civium.acts.mqtt import MqttSender
 from civium.acts.outbox import Outbox
-from civium.acts.task import Sender
-from civium.acts.webhook import WebhookSender
+from civium.acts.protocols import senders
 from civium.cases import Cases
 from civium.city_clock import CityClock
 from civium.city_folder import ROLES, catalog_url, settle, token
@@ -182,8 +180,8 @@ class City:
         stack.push_async_callback(self.watch.stop)
         await self.turns.resume()
         stack.push_async_callback(self.turns.stop)
-        senders: dict[str, Sender] = {"mqtt": MqttSender(self.public.mqtt), "webhook": WebhookSender()}
-        self.outbox = Outbox(self.log, self.ledger, self.catalog, self.clock, senders, self.turns.estimates.write)
+        spoken = senders(self.public.mqtt, self.clock)
+        self.outbox = Outbox(self.log, self.ledger, self.catalog, self.clock, spoken, self.turns.estimates.write)
         self.mqtt = listened.mqtt_doors(self)
         self.edges = {name: Edge(listened.mqtt_door(self, name, self.log.edge(name))) for name in settings.log.edges}
         way = WayIn(self.log, self.catalog, self.changes, self.intake, self.clock)

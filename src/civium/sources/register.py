@@ -171,8 +171,10 @@ class _Planner:
             row = self._stream(line, stream, key, thing)
             self.answer.streams[key] = self._find_or_add("datastreams", "stream", row)
         for actuator in line.actuators:
-            if actuator.protocol not in ("mqtt", "webhook"):
-                raise InputRefused(f"actuator '{actuator.key}': protocol '{actuator.protocol}' is not mqtt or webhook")
+            if actuator.protocol not in ("mqtt", "webhook", "v2x"):
+                raise InputRefused(
+                    f"actuator '{actuator.key}': protocol '{actuator.protocol}' is not mqtt, webhook or v2x"
+                )
             row = {
                 "key": actuator.key, "thing": thing, "name": actuator.name or actuator.key, "kind": line.kind,
                 "protocol": actuator.protocol, "address": actuator.address, "facts": _json(actuator.facts),
