@@ -6,11 +6,12 @@ together. A folder that is there already goes on where it ended.
 
 import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -28,6 +29,9 @@ name = "{name}"
 [clock]
 source = "door" # the sandbox tells the time
 """
+_AMBULANCES = "ambulances of the sandbox"
+_NOTHING: Mapping[str, str] = {}
+_ACT = ("signal_control", "emergency_corridor")
 console = Console()
 
 
@@ -62,7 +66,8 @@ def run_demo(
                     *(sys.executable, "-m", "civium.sandbox", "--osm", str(extract), "--work", str(city / "sandbox")),
                     *("--base", str(running_url(city)), "--mqtt", status["doors"]["mqtt"]),
                     *("--speed", str(speed), "--seed", str(seed)),
-                ]
+                ],
+                {"CIVIUM_SANDBOX_TOKEN": _ambulances(client)},
             )
         )
         console.print(f"[bold]{settings.name}[/bold] is alive at [link]{running_url(city)}[/link]  (Ctrl-C ends it)")
@@ -104,14 +109,28 @@ def _prepare(city: Path, extract: Path) -> None:
 def _mandate(client: CityClient) -> None:
     """In the demo, and only here, the signals may act by themselves from the start."""
     for practice in client.get("/api/practices"):
-        if practice["id"] == "signal_control" and practice["mandate"] == "advise" and practice["decisions"] == 0:
-            client.post("/api/practices/signal_control/mandate", mandate="act", who="civium demo", why="the demo")
+        if practice["id"] in _ACT and practice["mandate"] == "advise" and practice["decisions"] == 0:
+            client.post(f"/api/practices/{practice['id']}/mandate", mandate="act", who="civium demo", why="the demo")
+
+
+def _ambulances(client: CityClient) -> str:
+    """A token for the ambulances, whose positions not everybody may read; that of an earlier run is revoked."""
+    for token in client.get("/api/tokens"):
+        if token["name"] == _AMBULANCES and not token["revoked"]:
+            client.delete(f"/api/tokens/{token['id']}", why="the demo begins anew")
+    scopes = {"kinds": ["emergency_vehicle"]}
+    made = client.post("/api/tokens", None, name=_AMBULANCES, role="operator", scopes=scopes, why="the demo")
+    return str(made["token"])
 
 
 @contextlib.contextmanager
-def _child(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+def _child(command: list[str], secrets: Mapping[str, str] = _NOTHING) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(  # noqa: S603 (this interpreter, our own sandbox)
-        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_us
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_us,
+        env={**os.environ, **secrets},
     )
     try:
         yield process

@@ -3,7 +3,7 @@
 Columns (all tables are Arrow):
 
 - ``frames[need]``: ``id, stream, thing, time, until, value, text, quality``, sorted by ``stream, time, id``;
-  instants as ``timestamp[us, UTC]``, values in SI.
+  instants as ``timestamp[us, UTC]``, values in SI; in ``text`` stands also what JSON says that is no number.
 - ``things``: ``thing, kind, name, lon, lat, facts`` (``facts`` is JSON text), sorted by ``thing``.
 - ``streams``: ``stream, thing, property, unit, need``, sorted by ``need, stream``: which streams could be in a frame.
 - ``actuators``: ``actuator, thing, kind, name, facts``, sorted by ``actuator``.

@@ -13,6 +13,7 @@ import typer
 from civium.core import CiviumError
 from civium.sandbox.city import Sandbox, Setting
 
+TOKEN = "CIVIUM_SANDBOX_TOKEN"  # noqa: S105 (the name of a variable)
 _SAY_EVERY_S = 10.0  # where no one watches
 
 
@@ -57,12 +58,15 @@ def main(
     hour: Annotated[float, typer.Option(min=0, max=24, help="Local time at which a new town begins.")] = 8.0,
     wall: Annotated[float | None, typer.Option("--for", help="Wall time in seconds after which it ends.")] = None,
     control: Annotated[bool, typer.Option(help="Whether the signals follow the platform's wishes.")] = True,
+    token: Annotated[
+        str, typer.Option(envvar=TOKEN, help="Of an operator for emergency_vehicle: ambulances drive.")
+    ] = "",
 ) -> None:
     """Simulate the devices of a town and connect them to a platform."""
     host, _, port = mqtt.rpartition(":")
     if not host or not port.isdigit():
         raise typer.BadParameter(f"'{mqtt}' is not HOST:PORT", param_hint="--mqtt")
-    setting = Setting(base, (host, int(port)), osm, work, speed, seed, day.date(), hour, wall, control)
+    setting = Setting(base, (host, int(port)), osm, work, speed, seed, day.date(), hour, wall, control, token)
     progress = _Progress()
     try:
         summary = asyncio.run(_run(setting, progress))

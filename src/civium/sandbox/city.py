@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from civium.core import to_datetime
-from civium.sandbox.devices import json_lines, registration, signal_key
+from civium.sandbox.devices import ambulances, json_lines, registration, signal_key
+from civium.sandbox.emergencies import Emergencies
 from civium.sandbox.gateway import HttpGateway, Registered
 from civium.sandbox.mqtt import MqttGateway
 from civium.sandbox.parking import Parking
 from civium.sandbox.readings import Readings
 from civium.sandbox.record import Record, Run, minute
+from civium.sandbox.street_facts import street_things
 from civium.sandbox.sun import power
 from civium.sandbox.town import Town, prepare
 from civium.sandbox.traffic import Traffic
@@ -37,6 +39,7 @@ class Setting:
     hour: float = 8.0
     wall: float | None = None
     control: bool = True
+    token: str = ""  # of the ambulances, which tell what not everybody may read; without it none drives
 
 
 class Sandbox:
@@ -59,6 +62,8 @@ class Sandbox:
         )
         town = self.town
         self.parking = Parking(town.car_parks, town.parking_signs, town.demand, self.traffic.second // 60)
+        streets = street_things(self.town.net) if setting.token else []
+        self.emergencies = Emergencies(self.town, self.traffic, streets)
         self.refused_wishes = 0
         self.http = HttpGateway(setting.base)
         self.mqtt = MqttGateway(*setting.mqtt)
@@ -79,9 +84,13 @@ class Sandbox:
             self.traffic.close()
 
     async def _register(self) -> Registered:
-        lines = registration(self.town, self.traffic.detectors)
+        lines = registration(self.town, self.traffic.detectors, self.emergencies.streets)
         self._say(f"registering {len(lines)} things")
-        return await self.http.register(json_lines(lines), PATIENCE_S)
+        registered = await self.http.register(json_lines(lines), PATIENCE_S)
+        if self.setting.token:
+            told = await self.http.register(json_lines(ambulances()), PATIENCE_S, self.setting.token)
+            registered.streams.update(told.streams)
+        return registered
 
     async def _live(self, registered: Registered) -> dict[str, Any]:
         setting, traffic, loop = self.setting, self.traffic, asyncio.get_running_loop()
@@ -93,7 +102,7 @@ class Sandbox:
         }
         signs = {registered.actuators[sign.key]: n for n, sign in enumerate(self.town.parking_signs)}
         run = self._record.begin(setting.extract, setting.seed, setting.day.isoformat(), traffic.second,
-                                 setting.control)  # fmt: skip
+                                 setting.control, bool(setting.token))  # fmt: skip
         self._record.plants(self.town.plants)
         if run.number == 0:
             readings.backlog(self.http)
@@ -101,7 +110,11 @@ class Sandbox:
         while not self._stop.is_set() and (setting.wall is None or loop.time() - began < setting.wall):
             if setting.control:
                 self._obey(signals, signs)
+            self.emergencies.enter()
             changed = traffic.step()
+            told = self.emergencies.readings()
+            self.http.put_results([registered.streams[key] for key in told], list(told.values()), traffic.now,
+                                  setting.token)  # fmt: skip
             if traffic.second % 60 == 0:
                 self.parking.step(traffic.second // 60, traffic.now)
             readings.leave(changed, self.http, self.mqtt)
@@ -156,12 +169,19 @@ class Sandbox:
             "refused": self.http.refused,
             "refusal": self.http.refusal,
             "lost": self.http.lost,
+            "emergencies": self.emergencies.begun,
             "refused_wishes": self.refused_wishes,
         }
 
 
 def run_without_control(
-    town: Town, work: Path, second: int, seconds: int, tell: Callable[[dict[str, Any]], None], run: int = 0
+    town: Town,
+    work: Path,
+    second: int,
+    seconds: int,
+    tell: Callable[[dict[str, Any]], None],
+    run: int = 0,
+    ambulances: bool = False,
 ) -> None:
     """Drives the same cars from ``second`` for ``seconds`` [s] under fixed-time signals, without a platform.
 
@@ -170,8 +190,11 @@ def run_without_control(
     """
     traffic = Traffic(town.net, town.demand, second, work, town.junctions, town.midnight)
     try:
+        emergencies = Emergencies(town, traffic, street_things(town.net) if ambulances else [])
         for _ in range(seconds):
+            emergencies.enter()
             traffic.step()
+            emergencies.readings()  # so that who has arrived is free again
             if traffic.second % 60 == 0:
                 tell(minute(run, town, traffic.tally()))
     finally:

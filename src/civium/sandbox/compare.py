@@ -26,7 +26,7 @@ def compare(work: Path) -> int:
             town = prepare(Path(run.extract), work, run.seed, date.fromisoformat(run.day))
             run_without_control(
                 town, work, run.second, last - run.second,
-                lambda line: record.append("fixed_time.jsonl", line), run.number,
+                lambda line: record.append("fixed_time.jsonl", line), run.number, run.ambulances,
             )  # fmt: skip
     return len(record.lines("fixed_time.jsonl"))
 

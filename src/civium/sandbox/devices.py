@@ -1,11 +1,14 @@
 """Describes a town's devices as the lines that register them with the platform."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from civium.sandbox.detectors import Detector
+from civium.sandbox.emergencies import AMBULANCES, STREAMS, ambulance_key
 from civium.sandbox.parking import BAY_SENSORS, CarPark
+from civium.sandbox.street_facts import StreetThing
 from civium.sandbox.town import Town
 
 STATION = "station/1"
@@ -15,8 +18,8 @@ LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
 _DETECTOR_UNITS = {"vehicle_speed": "m/s"}
 
 
-def registration(town: Town, detectors: list[Detector]) -> list[dict[str, Any]]:
-    """One line a Thing: signals with their actuator, detectors, PV plants, lamp posts and a weather station."""
+def registration(town: Town, detectors: list[Detector], streets: Sequence[StreetThing] = ()) -> list[dict[str, Any]]:
+    """One line a Thing: signals with their actuator, detectors, PV plants, lamp posts, a weather station, streets."""
     lines = []
     for junction in town.junctions:
         actuators = []
@@ -51,6 +54,7 @@ def registration(town: Town, detectors: list[Detector]) -> list[dict[str, Any]]:
             "facts": {"choices": [park.key for park in town.car_parks]},
         }
         lines.append(_line(sign.key, "parking_guide", name, where, {}, {"sign_shows": "1"}) | {"actuators": [actuator]})
+    lines += [_line(s.key, "street", s.name, _point(s.lon, s.lat), s.facts, {}) for s in streets]
     lines.append(_line(STATION, "weather_station", "Weather station", _point(*town.centre), {}, UNITS))
     return lines
 
@@ -64,6 +68,18 @@ def _parking(park: CarPark) -> list[dict[str, Any]]:
             _line(f"{park.key}/{n}", "parking_bay", f"Bay {n}, {park.name}", where, {"car_park": park.key}, BAY_UNITS)
             for n in range(1, park.capacity + 1)
         ]
+
+
+def ambulances() -> list[dict[str, Any]]:
+    """One line an ambulance; not everybody may read where it is and what it is called to."""
+    lines = []
+    for k in range(AMBULANCES):
+        key = ambulance_key(k)
+        told = [
+            {"key": f"{key}/{name}", "property": name, "unit": unit, "type": kind, "access": "restricted"}
+            for name, (unit, kind) in STREAMS.items()
+        ]
+        lines.append(_line(key, "emergency_vehicle", f"Ambulance {k + 1}", None, {}, {}) | {"streams": told})
     return lines
 
 

@@ -7,6 +7,7 @@ arrives twice; when the buffer is full the oldest readings are lost first, as in
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -33,6 +34,7 @@ class Parcel:
     kind: str
     body: bytes
     rows: int
+    token: str = ""
     key: str = field(default_factory=lambda: str(uuid4()))
     tries: int = 0
 
@@ -63,15 +65,16 @@ class HttpGateway:
         """Requests that wait."""
         return len(self._buffer)
 
-    async def register(self, lines: bytes, patience: float) -> Registered:
+    async def register(self, lines: bytes, patience: float, token: str = "") -> Registered:
         """Registers all devices; waits up to ``patience`` [s] for a platform that is not there yet.
 
         Raises ``InputRefused`` with the platform's reason, or when it never came.
         """
         deadline = asyncio.get_running_loop().time() + patience
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         while True:
             try:
-                answer = await self._client.post("/api/register", content=lines, timeout=120.0)
+                answer = await self._client.post("/api/register", content=lines, headers=headers, timeout=120.0)
                 if answer.status_code < 500:
                     break
             except httpx.TransportError:
@@ -85,14 +88,18 @@ class HttpGateway:
 
     def put_array(self, streams: NDArray[np.int64], values: NDArray[np.float64], instant: int) -> None:
         """Readings of one instant [us] for the SensorThings dataArray; in the units that the streams registered."""
+        self.put_results(streams.tolist(), values.tolist(), instant)
+
+    def put_results(self, streams: list[int], results: list[Any], instant: int, token: str = "") -> None:
+        """Results of any kind of one instant [us], in a SensorThings dataArray, with a ``token`` if need be."""
         time = _iso(instant)
         body = msgspec.json.encode(
             [
-                {"Datastream": {"@iot.id": stream}, "components": _COMPONENTS, "dataArray": [(time, time, value)]}
-                for stream, value in zip(streams.tolist(), values.tolist(), strict=True)
+                {"Datastream": {"@iot.id": stream}, "components": _COMPONENTS, "dataArray": [(time, time, result)]}
+                for stream, result in zip(streams, results, strict=True)
             ]
         )
-        self._put(Parcel("/v1.1/CreateObservations?on_error=keep", "application/json", body, len(values)))
+        self._put(Parcel("/v1.1/CreateObservations?on_error=keep", "application/json", body, len(results), token))
 
     def put_arrow(
         self,
@@ -134,6 +141,8 @@ class HttpGateway:
         """Whether a parcel is dealt with."""
         parcel.tries += 1
         headers = {"Content-Type": parcel.kind, "Idempotency-Key": parcel.key}
+        if parcel.token:
+            headers["Authorization"] = f"Bearer {parcel.token}"
         try:
             answer = await self._client.post(parcel.path, content=parcel.body, headers=headers)
         except httpx.TransportError:

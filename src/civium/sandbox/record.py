@@ -26,6 +26,7 @@ class Run:
     day: str  # ISO date
     second: int  # since that day's midnight at which it began
     control: bool
+    ambulances: bool = False
 
 
 class Record:
@@ -52,9 +53,9 @@ class Record:
         """All starts so far."""
         return [Run(**line) for line in self.lines("runs.jsonl")]
 
-    def begin(self, extract: Path, seed: int, day: str, second: int, control: bool) -> Run:
+    def begin(self, extract: Path, seed: int, day: str, second: int, control: bool, ambulances: bool = False) -> Run:
         """Notes a new start."""
-        run = Run(len(self.runs()), str(extract.resolve()), seed, day, second, control)
+        run = Run(len(self.runs()), str(extract.resolve()), seed, day, second, control, ambulances)
         self.append("runs.jsonl", asdict(run))
         return run
 

@@ -17,7 +17,8 @@ from civium.engines.catalog import Catalog
 from civium.engines.store import Store
 
 _FRAME_SQL = """
-SELECT o.id, o.stream, s.thing, o.time, o."until", o.value, o.text, o.quality
+SELECT o.id, o.stream, s.thing, o.time, o."until", o.value,
+    CASE WHEN o.value IS NULL THEN coalesce(o.text, o.json) ELSE o.text END AS text, o.quality
 FROM {rows} o JOIN wanted s ON o.stream = s.stream
 WHERE o.time > make_timestamp(?) AND o.time <= make_timestamp(?)
 ORDER BY o.stream, o.time, o.id
