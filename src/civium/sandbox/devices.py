@@ -68,6 +68,7 @@ def _parking(park: CarPark) -> list[dict[str, Any]]:
             _line(f"{park.key}/{n}", "parking_bay", f"Bay {n}, {park.name}", where, {"car_park": park.key}, BAY_UNITS)
             for n in range(1, park.capacity + 1)
         ]
+    return lines
 
 
 def ambulances() -> list[dict[str, Any]]:

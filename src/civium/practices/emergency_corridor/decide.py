@@ -70,6 +70,8 @@ def start(view: View, params: CorridorParams) -> State:
 def decide(view: View, state: State, params: CorridorParams) -> tuple[Plan, State]:
     """One turn for all calls. ``NeedUnmet`` without vehicles, streets or signals that can be used."""
     city = _city(view)
+    if state.keys() != (afresh := start(view, params)).keys():
+        state = afresh  # another release left it
     signals = np.array([s.thing for s in city.junctions.signals], dtype=np.int64)
     held = dict(state) if np.array_equal(state["signal"], signals) else _free(signals)
     known = recall(state)

@@ -351,3 +351,10 @@ def test_the_guard_lets_life_displace_comfort_and_comfort_come_back() -> None:
 def test_the_state_is_small_and_plain() -> None:
     _, state = turns(drive, 30)
     assert all(isinstance(a, np.ndarray) and not a.dtype.hasobject for a in state.values())
+
+
+def test_a_state_that_another_release_left_is_begun_anew() -> None:
+    _, state = turns(drive, 6)
+    older = {name: array for name, array in state.items() if name != "resting"}
+    plans, _ = turns(drive, 20, 6, older)
+    assert any(held(plan) for plan in plans.values())
