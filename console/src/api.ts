@@ -125,6 +125,7 @@ export interface Places {
   lat: number[];
   name: string[] | null;
   ground: number[] | null; // its height [m]
+  moves: boolean; // they tell where they are
 }
 export interface Values {
   kind: string;

@@ -46,6 +46,21 @@ export class Layer {
     return this.rows.get(thing);
   }
 
+  /** The same things where they are by now, and those that came, with what they told last. */
+  moved(places: Places): Layer {
+    const next = new Layer(this.kind, this.property, places, this.unit, this.steps);
+    const things = this.places.thing;
+    for (const [stream, row] of this.streams) {
+      const there = next.rows.get(things[row]!);
+      if (there === undefined) continue;
+      next.streams.set(stream, there);
+      next.now[there] = this.now[row]!;
+      next.times[there] = this.times[row]!;
+    }
+    next.live();
+    return next;
+  }
+
   /** Take in the latest values, all of them. */
   take(told: Values): void {
     this.streams = new Map();

@@ -22,6 +22,7 @@ import { TimeBar, type Moment } from "./time";
 
 const HOUR_MS = 3_600_000;
 const STEP_S = 10;
+const MOVES_MS = 2000;
 type Chosen = { thing: number } | { building: Building; spot: Spot } | null;
 
 export default function MapPage() {
@@ -111,6 +112,19 @@ function CityMapView({ city }: { city: CityMap }) {
       }, 200);
     },
   });
+
+  // What moves: where it is by now.
+  const moving = layers.some((layer) => layer.places.moves) && !past;
+  useEffect(() => {
+    if (!moving) return undefined;
+    const timer = setInterval(() => {
+      for (const old of layers.filter((layer) => layer.places.moves))
+        void get<Places>(query("/api/map/places", { kind: old.kind }))
+          .then((places) => setLayers((all) => all.map((one) => (one === old ? old.moved(places) : one))))
+          .catch(() => undefined); // the link is away: it stays where it was
+    }, MOVES_MS);
+    return () => clearInterval(timer);
+  }, [moving, layers]);
 
   // A past hour, frame by frame.
   const frames = useQueries({

@@ -39,7 +39,7 @@ function layerOf({ things }: Side, edges: number[]): Layer {
   const rows = things.thing.map((_, row) => row).filter((row) => things.lon[row] != null && things.lat[row] != null);
   const of = <T,>(values: T[]) => rows.map((row) => values[row]!);
   const thing = of(things.thing);
-  const layer = new Layer("changes", "changes", { kind: "changes", thing, lon: of(things.lon) as number[], lat: of(things.lat) as number[], name: of(things.name), ground: null }, "1", edges);
+  const layer = new Layer("changes", "changes", { kind: "changes", thing, lon: of(things.lon) as number[], lat: of(things.lat) as number[], name: of(things.name), ground: null, moves: false }, "1", edges);
   layer.take({ kind: "changes", property: "changes", unit: "1", stream: thing, thing, value: of(things.changes), time: thing.map(() => 1) });
   layer.live();
   return layer;

@@ -27,6 +27,7 @@ from civium.ledger.projection import COMMANDS, DECISIONS, NOTICES
 from civium.twin.model.layers import layer_names, read_summary
 from civium.web import relief
 from civium.web.dots import LOOKS
+from civium.web.moving import positions_of
 from civium.web.state import things_of_kinds
 from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
 from civium.web.told import Told
@@ -83,22 +84,21 @@ def map_of(city: City, told: Told) -> dict[str, Any]:
 def places_of(city: City, told: Told, kind: str) -> dict[str, Any]:
     """Where the things of a kind are, in columns; their names too where they are not too many.
 
-    ``ground`` is the height [m] of the ground below each, where the city model has a terrain.
+    ``ground`` is the height [m] of the ground below each, where the city model has a terrain; ``moves`` says that
+    they tell where they are, so that one should ask again.
     """
     things = city.catalog.things_of([kind], city.catalog.applied())
-    lon, lat = column(things, "lon"), column(things, "lat")
-    hidden = np.isin(column(things, "thing").astype(np.int64), city.rights.hidden_things(told.caller))
-    placed = ~np.isnan(lon) & ~hidden
-    identity = column(things, "thing").astype(np.int64)[placed]
-    names = things.filter(pa.array(placed)).column("name").to_pylist() if len(identity) <= MOST_NAMED else None
-    where = {"lon": np.round(lon[placed], 7).tolist(), "lat": np.round(lat[placed], 7).tolist()}
-    return {
-        "kind": kind,
-        "thing": identity.tolist(),
-        **where,
-        "name": names,
-        "ground": _ground(city, lon[placed], lat[placed]),
-    }
+    lon, lat = column(things, "lon").copy(), column(things, "lat").copy()
+    identity = column(things, "thing").astype(np.int64)
+    moves, which, *where_now = positions_of(city, told.reach, kind)
+    row = np.searchsorted(identity, which)  # things are sorted
+    known = (row < len(identity)) & np.isin(which, identity)
+    lon[row[known]], lat[row[known]] = (now[known] for now in where_now)
+    placed = ~np.isnan(lon) & ~np.isin(identity, city.rights.hidden_things(told.caller))
+    names = things.filter(pa.array(placed)).column("name").to_pylist() if placed.sum() <= MOST_NAMED else None
+    lon, lat = lon[placed], lat[placed]
+    where = {"lon": np.round(lon, 7).tolist(), "lat": np.round(lat, 7).tolist(), "ground": _ground(city, lon, lat)}
+    return {"kind": kind, "thing": identity[placed].tolist(), **where, "name": names, "moves": moves}
 
 
 def _ground(city: City, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[float] | None:
