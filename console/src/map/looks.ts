@@ -27,6 +27,7 @@ const LOOKS: Record<string, Look> = {
   car_park: { scale: AMOUNT, radius: 10, least: 4, most: 16, ring: true },
   pv_plant: { scale: POWER, radius: 10, least: 4, most: 18, ring: true },
   lamp_post: { scale: WARMTH, radius: 3, least: 2, most: 7 },
+  parking_bay: { scale: [[0, 158, 115], [213, 94, 0]], edges: [0.5], radius: 2.5, least: 2.5, most: 7 }, // free, taken
   emergency_vehicle: { scale: AMOUNT, edges: [1, 5, 10, 15], radius: 8, least: 7, most: 18, ring: true },
   changes: { scale: AMOUNT, radius: 12, least: 6, most: 18, ring: true }, // of what a practice wished, side by side
   weather_station: { scale: WARMTH, radius: 12, least: 6, most: 18, ring: true },

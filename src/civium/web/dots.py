@@ -54,6 +54,7 @@ LOOKS = (
     Look("car_park", "parked_vehicles", "Car parks", "parked", "vehicles", radius=7.0),
     Look("parking_bay", "bay_taken", "Parking bays", "is", edges=(0.5,), radius=3.0, names=("free", "taken")),
     Look("parking_guide", "sign_shows", "Parking signs", "points to", edges=(0,), names=("none", "a car park")),
+    Look("emergency_vehicle", "speed", "Emergency vehicles", "speed", "km/h", factor=3.6, edges=(4, 18, 36, 54)),
     Look("pv_plant", "ac_power", "Solar plants", "power", "kW", factor=1e-3, decimals=1),
     Look(
         "signal", "signal_phase", "Signals", "shows", edges=(0, 1, 2, 3), radius=9.0,
