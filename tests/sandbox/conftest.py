@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from civium.core import from_datetime
+from civium.core.extras import require
 from civium.sandbox.demand import Demand
+from civium.sandbox.junction import Junction, read_junctions
 from civium.sandbox.places import Places, read_places
 from civium.sandbox.streets import Streets, build_net, read_streets
 from civium.sandbox.town import Town, prepare
@@ -124,3 +127,17 @@ class Platform:
 def hours(count: float) -> int:
     """Instant [us] so many hours after the midnight of the Wednesday in UTC."""
     return from_datetime(datetime.combine(WEDNESDAY, time(), UTC)) + round(count * 3.6e9)
+
+
+@pytest.fixture(scope="session")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Junction:
+    """A four-armed junction with protected left turns and crossings for walkers."""
+    net = tmp_path_factory.mktemp("head") / "made.net.xml"
+    options = ["--grid", "--grid.number", "3", "-L", "2", "--turn-lanes", "1", "--sidewalks.guess", "--crossings.guess"]
+    program = Path(require("sumo", "mobility").SUMO_HOME, "bin", "netgenerate")
+    command = [str(program), *options, "--tls.set", "B1", "-o", str(net)]
+    subprocess.run(command, check=True, capture_output=True, env={"SUMO_HOME": require("sumo", "mobility").SUMO_HOME})
+    junction = next(j for j in read_junctions(net) if j.id == "B1")
+    assert any(junction.pedestrian)
+    assert len(junction.stages) == 4
+    return junction

@@ -175,7 +175,7 @@ def _onward(streets: StreetNet, key: str, after: Mapping[str, list[Connection]])
 
 
 def _element(streets: StreetNet, d: Detector, interval: float) -> str:
-    period = f'period="{interval:g}" file="NUL"'
+    period = f'period="{interval:g}" freq="{interval:g}" file="NUL"'  # freq: as releases up to 1.9 call it
     if d.role == LOOP:
         return f'  <inductionLoop id={quoteattr(d.key)} lane={quoteattr(d.lane)} pos="{d.position:.2f}" {period}/>\n'
     lanes = (d.lane, *d.onward)

@@ -70,6 +70,11 @@ class Junction:
         """Length of the fixed-time cycle [s]."""
         return sum(duration for _, duration in self.program)
 
+    @property
+    def max_red(self) -> float:
+        """Longest red [s] that a wish may cause: then the fixed-time program comes, until all have had green."""
+        return min(max(MAX_RED_S, self.cycle), LONGEST_RED_S)
+
     def planned(self, seconds: float) -> str:
         """State that the fixed-time program shows at ``seconds`` of its time base [s]."""
         at = (seconds - self.offset) % self.cycle
@@ -139,7 +144,7 @@ class Junction:
             "all_red_s": _longest(self.clearance, vehicles),
             "pedestrian_walk_s": max((self.min_green[i] for i in walkers), default=0.0),
             "pedestrian_clearance_s": _longest(self.clearance, walkers),
-            "max_red_s": min(max(MAX_RED_S, self.cycle), LONGEST_RED_S),
+            "max_red_s": self.max_red,
             "change_s": [[self.change_time(a, b) for b in range(len(phases))] for a in range(len(phases))],
             "cycle_s": self.cycle,
             "offset_s": self.offset,

@@ -1,8 +1,8 @@
 """The signal head: the device in the street that obeys wishes and keeps the junction safe whatever is wished.
 
 Enforced here, and nowhere above: no two conflicting protected greens, yellow and clearance between conflicting
-greens, minimum green, walk and clearance times of crossings. A wish names a stage and lapses; without one the head
-runs the fixed-time program of its junction.
+greens, minimum green, walk and clearance times of crossings, longest red. A wish names a stage and lapses; without
+one, and while somebody has been red for too long, the head runs the fixed-time program of its junction.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ class SignalHead:
         self.state = street.shown(junction.id).ljust(n, "r")[:n]
         self._street = street
         self._origin = origin
+        self._by_plan = True
         self._target = self.state
         self._since = [now] * n  # when each link last began green, yellow or red
         self._demoted = [now - 3600 * MICROSECONDS] * n  # when each link last lost protection but not green
@@ -62,6 +63,8 @@ class SignalHead:
         self._foes = [[j for j in range(n) if junction.conflicts[i, j]] for i in range(n)]
         self._yellow = [round(s * MICROSECONDS) for s in junction.yellow]
         self._min_green = [round(s * MICROSECONDS) for s in junction.min_green]
+        self._max_red = round(junction.max_red * MICROSECONDS)
+        self._planned_green = [any(state[i] in GREEN for state, _ in junction.program) for i in range(n)]
         self._clearance = [[round(s * MICROSECONDS) for s in row] for row in junction.clearance.tolist()]
 
     def obey(self, command: str, stage: float | str, until: int, now: int, decision: str = "") -> str:
@@ -95,7 +98,9 @@ class SignalHead:
         """Lets the head work at an instant [us] (once a second); returns whether what it shows has changed."""
         if self.wish is not None and now >= self.wish.until:
             self.wish = None
-        wanted = self.junction.stages[self.wish.stage] if self.wish else self._planned(now)
+        followed = None if self._red_too_long(now) else self.wish
+        self._by_plan = followed is None
+        wanted = self.junction.stages[followed.stage] if followed else self._planned(now)
         if wanted != self._target and not self._cuts_short(wanted, now):
             self._target = wanted
         if self.state == self._target:
@@ -119,6 +124,13 @@ class SignalHead:
         parent = self.wish.decision if self.wish is not None and obeyed and self.wish.decision else None
         return Reading(self.junction.id, now, stage, self.state, parent)
 
+    def _red_too_long(self, now: int) -> bool:
+        """Whether a link that the fixed-time program serves has been red for as long as may be."""
+        return any(
+            shown not in GREEN and shown != "y" and served and now - since >= self._max_red
+            for shown, served, since in zip(self.state, self._planned_green, self._since, strict=True)
+        )
+
     def _planned(self, now: int) -> str:
         return self.junction.planned((now - self._origin) / MICROSECONDS)
 
@@ -140,7 +152,7 @@ class SignalHead:
                 elif self.junction.pedestrian[i]:
                     shown.append("r")
                 else:
-                    planned = new == "y" and self.wish is None
+                    planned = new == "y" and self._by_plan
                     shown.append("y" if walkers_clear or planned else old)
             elif old == "y" and (now - self._since[i] < self._yellow[i] or new == "y"):
                 shown.append("y")

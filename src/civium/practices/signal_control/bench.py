@@ -5,16 +5,23 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from civium.bench.score import Score, Settings
 from civium.practices.signal_control.episode import Run, run
-from civium.sandbox.scenario import Scenario, generated, named, read_scenario
+from civium.practices.signal_control.noise import Noise
+from civium.sandbox.other_sumo import sumo_of
+from civium.sandbox.scenario import Scenario, generated, named, read_scenario, unpack
 
 SOURCE = "RESCO (Ault and Sharon, NeurIPS 2021), utils/avg_timeLoss.py"
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = tuple(range(10))
+OPTIONS = {"sumo": "a release of SUMO, run over TraCI in an environment of its own; published figures hold on 1.9.2"}
+SAME_SUMO = "1.9."  # releases on which the published figures were made
+ACOSTA = Path("dlr-sumo-scenarios", "bologna-acosta.tar.xz")
 PUBLISHED = {  # delay [s]: fixed time, max-pressure, best learner and its name
     "ingolstadt1": (39.40, 23.62, 20.90, "IPPO"),
     "ingolstadt7": (91.31, 46.82, 31.19, "IDQN"),
@@ -22,12 +29,17 @@ PUBLISHED = {  # delay [s]: fixed time, max-pressure, best learner and its name
 
 
 def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
-    """Two scores a scenario: the mean over the seeds and the worst seed. ``ValueError`` for an unreadable scenario."""
+    """Scores of each scenario: mean, spread and worst seed, trips that did not end, and all again with detectors that
+    err and fail. ``ValueError`` for an unreadable scenario, ``InputRefused`` for a SUMO that cannot be had."""
     seeds = settings.seeds or SEEDS
     seeds = seeds[:1] if settings.smoke else seeds
+    sumo = settings.options.get("sumo", "")
+    if sumo:
+        say(f"SUMO {sumo}")
+        sumo_of(sumo)
     with tempfile.TemporaryDirectory() as folder:
         for scenario in _scenarios(settings, Path(folder), say):
-            yield from _scores(scenario, seeds, say)
+            yield from _scores(scenario, _runs(scenario, seeds, sumo, say), sumo)
 
 
 def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> Iterator[Scenario]:
@@ -36,6 +48,8 @@ def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> 
         return
     recorded = [settings.data / "resco" / name / f"{name}.sumocfg" for name in PUBLISHED] if settings.data else []
     found = [read_scenario(path) for path in recorded if path.exists()]
+    if settings.data and (settings.data / ACOSTA).exists() and not settings.smoke:
+        found += named((unpack(settings.data / ACOSTA) / "bologna" / "acosta",))
     if len(found) < len(PUBLISHED):
         say("the RESCO scenarios are not in the data folder: only the generated town is run")
     if settings.smoke and found:
@@ -45,46 +59,64 @@ def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> 
         yield generated(folder)
 
 
-def _scores(scenario: Scenario, seeds: tuple[int, ...], say: Callable[[str], None]) -> Iterator[Score]:
-    fixed, guided = _runs(scenario, seeds, say)
-    ours, baseline = [r.delay for r in guided], [r.delay for r in fixed]
-    published = PUBLISHED.get(scenario.name)
-    note = f"{len(seeds)} seeds, {guided[0].trips} trips; median turn {np.median([r.turn_ms for r in guided]):.1f} ms"
-    if published:
-        note += (
-            f"; published {published[3]}, with fixed time {published[0]:.2f} and max-pressure {published[1]:.2f}: on "
-            "SUMO 1.9 only, where fixed time loses more than here, so compare the ratio to fixed time"
-        )
-    for metric, of in (("mean delay", np.mean), ("delay of the worst seed", np.max)):
-        yield Score(
-            scenario=scenario.name,
-            metric=metric,
-            unit="s",
-            ours=float(of(ours)),
-            baseline=float(of(baseline)),
-            better="lower",
-            published=published[2] if published and metric == "mean delay" else None,
-            source=SOURCE if published else "",
-            floor=float(of(baseline)),
-            note=note,
-        )
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of all seeds: on fixed time, guided, and guided by detectors that err and fail."""
+
+    fixed: list[Run]
+    guided: list[Run]
+    noisy: list[Run]
 
 
-def _runs(scenario: Scenario, seeds: tuple[int, ...], say: Callable[[str], None]) -> tuple[list[Run], list[Run]]:
-    """Runs each seed twice, each run in a fresh process."""
+def _scores(scenario: Scenario, runs: _Runs, sumo: str) -> Iterator[Score]:
+    fixed, guided = np.array([r.delay for r in runs.fixed]), np.array([r.delay for r in runs.guided])
+    noisy = np.array([r.delay for r in runs.noisy])
+    note = (
+        f"{len(guided)} seeds, {runs.guided[0].trips} trips, SUMO {sumo or 'as installed'}; "
+        f"median turn {np.median([r.turn_ms for r in runs.guided]):.1f} ms"
+    )
+
+    def score(metric: str, ours: float, baseline: float, unit: str = "s", **rest: Any) -> Score:
+        return Score(scenario.name, metric, unit, float(ours), float(baseline), "lower", note=note, **rest)
+
+    yield score("mean delay", guided.mean(), fixed.mean(), floor=float(fixed.mean()))
+    if scenario.name in PUBLISHED and sumo.startswith(SAME_SUMO):
+        of_fixed, of_pressure, of_learner, learner = PUBLISHED[scenario.name]
+        for whose, delay in (("fixed time", of_fixed), ("max-pressure", of_pressure), (learner, of_learner)):
+            yield score(f"mean delay, published: {whose}", guided.mean(), fixed.mean(), published=delay, source=SOURCE)
+    yield score("standard deviation over the seeds", guided.std(), fixed.std())
+    yield score("delay of the worst seed", guided.max(), fixed.max(), floor=float(fixed.max()))
+    left = [max(r.unfinished for r in of) for of in (runs.guided, runs.fixed)]
+    yield score("trips that did not end, worst seed", left[0], left[1], "1")
+    yield score("mean delay, detectors err and 10 % fail", noisy.mean(), fixed.mean())
+    yield score("the same, worst seed", noisy.max(), fixed.max())
+
+
+def _runs(scenario: Scenario, seeds: tuple[int, ...], sumo: str, say: Callable[[str], None]) -> _Runs:
+    """Runs each seed three times, each run in a fresh process."""
     workers = min(2, os.cpu_count() or 1)
     spawn = multiprocessing.get_context("spawn")
+    done = _Runs([], [], [])
     with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool:
-        jobs: list[tuple[int, Future[Run], Future[Run]]] = [
-            (seed, pool.submit(run, scenario, seed, False), pool.submit(run, scenario, seed, True)) for seed in seeds
-        ]
-        fixed, guided = [], []
-        for seed, plain, ours in jobs:
-            fixed.append(plain.result())
-            guided.append(ours.result())
-            a, b = fixed[-1], guided[-1]
-            say(
-                f"{scenario.name}, seed {seed}: fixed time {a.delay:.2f} s, {a.unfinished} not arrived; "
-                f"guided {b.delay:.2f} s, {b.unfinished} not arrived"
+        jobs: list[tuple[int, tuple[Future[Run], ...]]] = [
+            (
+                seed,
+                (
+                    pool.submit(run, scenario, seed, False, sumo=sumo),
+                    pool.submit(run, scenario, seed, True, sumo=sumo),
+                    pool.submit(run, scenario, seed, True, noise=Noise(), sumo=sumo),
+                ),
             )
-    return fixed, guided
+            for seed in seeds
+        ]
+        for seed, (plain, ours, erring) in jobs:
+            for kept, job in zip((done.fixed, done.guided, done.noisy), (plain, ours, erring), strict=True):
+                kept.append(job.result())
+            say(
+                f"{scenario.name}, seed {seed}: "
+                + "; ".join(
+                    f"{name} {of[-1].delay:.2f} s, {of[-1].unfinished} not arrived"
+                    for name, of in (("fixed time", done.fixed), ("guided", done.guided), ("with noise", done.noisy))
+                )
+            )
+    return done

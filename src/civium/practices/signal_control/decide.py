@@ -10,9 +10,18 @@ import numpy as np
 from civium.core.clock import MICROSECONDS
 from civium.core.practice import Command, Notice, Plan, State
 from civium.core.view import View, column
-from civium.practices.signal_control.layout import Bools, Floats, Ints, Layout, layout_of
+from civium.practices.signal_control.layout import CAMERA, Bools, Floats, Ints, Layout, layout_of
 from civium.practices.signal_control.params import SignalParams
-from civium.practices.signal_control.sight import Lanes, exit_fill, lanes_of, newest_by_thing, read, untrusted
+from civium.practices.signal_control.sight import (
+    Lanes,
+    exit_fill,
+    jammed,
+    lanes_of,
+    newest_by_thing,
+    read,
+    untrusted,
+    without,
+)
 from civium.practices.signal_control.worth import (
     aged,
     learned_rate,
@@ -38,6 +47,7 @@ def start(view: View, params: SignalParams) -> State:
         "wished": np.full(signals, UNKNOWN, dtype=np.int64),
         "asked": np.full(signals, view.now, dtype=np.int64),
         "failed": np.zeros(signals, dtype=bool),
+        "lacking": np.zeros(signals, dtype=bool),
         "waiting": np.full(links, view.now, dtype=np.int64),
         "standing": np.zeros(lanes),
         "age": np.zeros(lanes),
@@ -62,16 +72,15 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
     elapsed = now - int(state["turned"][0])
     passed = elapsed / MICROSECONDS
     seen = read(view, layout, state["counted"])
-    lanes = lanes_of(layout, seen)
     phase, _ = newest_by_thing(view.frames.get("signal_phase"), layout.signal)
     stage, since = _stage(layout, state, phase, now)
 
     served = _served(layout, stage)
     bad, memory = untrusted(layout, seen, state, served, elapsed, now, _us(params.stale), _us(params.stuck))
-    failed = np.isnan(phase)
-    watched = layout.detector_signal >= 0
-    np.logical_or.at(failed, layout.detector_signal[watched], bad[watched])
-    failed &= layout.controllable
+    seen = without(seen, bad)
+    lanes = lanes_of(layout, seen)
+    failed = (np.isnan(phase) | _has(layout, bad & (layout.detector_role == CAMERA))) & layout.controllable
+    lacking = _has(layout, bad) & layout.controllable
 
     shut = exit_fill(layout, seen) >= params.full
     inflow = smoothed_inflow(state, lanes, passed, params)
@@ -84,10 +93,11 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
     index, blocked = stage_index(layout, lanes, inflow, rate, shut, age, current, params)
     forced = _forced(layout, waiting, blocked, now, params)
     choice = _choose(layout, index, forced, current, settled, params.hysteresis)
-    choice = np.where(failed | ~layout.controllable, UNKNOWN, choice)
+    full = jammed(layout, lanes, age, params.jam, params.oldest)
+    choice = np.where(failed | full | ~layout.controllable, UNKNOWN, choice)
 
     commands = _commands(view, layout, choice, forced, current, lanes, params)
-    notices = _notices(layout, failed, state["failed"], bad)
+    notices = _notices(layout, failed, lacking, state, bad)
     because = f"{len(commands)} of {len(layout.signal)} signals guided, {int(failed.sum())} left to their own program"
     after = {
         **memory,
@@ -98,6 +108,7 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
         "wished": choice,
         "asked": np.where(choice == state["wished"], state["asked"], now),
         "failed": failed,
+        "lacking": lacking,
         "waiting": waiting,
         "standing": lanes.standing,
         "age": age,
@@ -224,13 +235,20 @@ def _commands(
     return tuple(commands)
 
 
-def _notices(layout: Layout, failed: Bools, before: Bools, bad: Bools) -> tuple[Notice, ...]:
-    """One notice when a signal is given up, one when it is guided again."""
+def _has(layout: Layout, detectors: Bools) -> Bools:
+    """Signals that have one of these detectors."""
+    found = np.zeros(len(layout.signal), dtype=bool)
+    found[layout.detector_signal[detectors & (layout.detector_signal >= 0)]] = True
+    return found
+
+
+def _notices(layout: Layout, failed: Bools, lacking: Bools, state: State, bad: Bools) -> tuple[Notice, ...]:
+    """A notice when a signal is given up, when it is guided without some detectors, when it lacks nothing again."""
     notices = []
-    for s in np.flatnonzero(failed & ~before):
+    for s in np.flatnonzero((failed & ~state["failed"]) | (lacking & ~state["lacking"])):
         which = layout.detector[(layout.detector_signal == s) & bad]
-        key = "fallback" if len(which) else "no_phase"
+        key = "no_phase" if not len(which) else "fallback" if failed[s] else "lacking"
         values = {"detectors": ", ".join(str(int(d)) for d in which[:5])} if len(which) else {}
         notices.append(Notice("desk", "warning", key, values, about=int(layout.signal[s])))
-    again = np.flatnonzero(before & ~failed)
+    again = np.flatnonzero((state["failed"] & ~failed) | (state["lacking"] & ~lacking & ~failed))
     return (*notices, *(Notice("desk", "info", "recovered", about=int(layout.signal[s])) for s in again))

@@ -3,17 +3,21 @@
 import contextlib
 import io
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from civium.core.extras import require
 from civium.practices.signal_control.loop import TURN_S, GuidedStreets
+from civium.practices.signal_control.noise import Noise, NoisyDetectors
 from civium.practices.signal_control.params import SignalParams
 from civium.sandbox.detectors import write_detectors
 from civium.sandbox.junction import read_junctions
+from civium.sandbox.other_sumo import OtherSumo, sumo_of
 from civium.sandbox.scenario import Scenario, without_writers
 from civium.sandbox.streets import projections
 
@@ -32,10 +36,21 @@ class Run:
     refused: int
 
 
-def run(scenario: Scenario, seed: int, guided: bool, params: SignalParams | None = None) -> Run:
-    """Runs a scenario with a seed. Call it in a process of its own: libsumo keeps one simulation a process."""
-    with contextlib.redirect_stdout(io.StringIO()):  # libsumo prints advice about Arrow on import
-        libsumo = require("libsumo", "mobility")
+def run(
+    scenario: Scenario,
+    seed: int,
+    guided: bool,
+    params: SignalParams | None = None,
+    *,
+    noise: Noise | None = None,
+    sumo: str = "",
+    scale: float = 1.0,
+) -> Run:
+    """Runs a scenario with a seed, in the SUMO of the environment or in release ``sumo`` over TraCI.
+
+    ``noise`` is what comes between its detectors and the city; ``scale`` multiplies its demand. Call it in a process of
+    its own: libsumo keeps one simulation a process.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trips = folder / "trips.xml"
@@ -43,26 +58,28 @@ def run(scenario: Scenario, seed: int, guided: bool, params: SignalParams | None
         junctions = read_junctions(scenario.net, scenario.additional)
         detectors = write_detectors(scenario.net, junctions, ours, TURN_S)
         additional = [*(without_writers(f, folder) for f in scenario.additional), ours]
-        options = ["sumo", "--net-file", str(scenario.net), "--seed", str(seed), "--time-to-teleport", "-1"]
+        options = ["--net-file", str(scenario.net), "--seed", str(seed), "--time-to-teleport", "-1"]
+        options += ["--scale", str(scale)] if scale != 1.0 else []
         if scenario.routes:
             options += ["--route-files", ",".join(map(str, scenario.routes))]
         options += ["--additional-files", ",".join(map(str, additional))]
         options += ["--begin", str(scenario.begin), "--end", str(scenario.end)]
         options += [part for option, value in scenario.options for part in (f"--{option}", value)]
         options += ["--tripinfo-output", str(trips), "--tripinfo-output.write-unfinished"]
-        options += ["--tripinfo-output.write-undeparted", "--no-step-log", "--no-warnings", "--duration-log.disable"]
-        with projections():
-            libsumo.start(options)
+        options += [] if sumo else ["--tripinfo-output.write-undeparted"]  # the same option up to SUMO 1.9
+        options += ["--no-step-log", "--no-warnings", "--duration-log.disable"]
+        sim = _opened(options, sumo, folder)
         try:
-            city = GuidedStreets(libsumo, junctions, detectors, params or SignalParams()) if guided else None
-            while (time := libsumo.simulation.getTime()) < scenario.end:
-                if time > scenario.begin + SETTLE_S and libsumo.simulation.getMinExpectedNumber() == 0:
+            spoil = NoisyDetectors(detectors, noise, seed, (scenario.end - scenario.begin) // TURN_S) if noise else dict
+            city = GuidedStreets(sim, junctions, detectors, params or SignalParams(), spoil) if guided else None
+            while (time := sim.simulation.getTime()) < scenario.end:
+                if time > scenario.begin + SETTLE_S and sim.simulation.getMinExpectedNumber() == 0:
                     break
-                libsumo.simulationStep()
+                sim.simulationStep()
                 if city is not None:
-                    city.step(libsumo.simulation.getTime())
+                    city.step(sim.simulation.getTime())
         finally:
-            libsumo.close()
+            sim.close()
         delays, unfinished = read_delays(trips)
     return Run(
         delay=float(np.mean(delays)) if delays else float("nan"),
@@ -72,6 +89,16 @@ def run(scenario: Scenario, seed: int, guided: bool, params: SignalParams | None
         commands=city.commands if city is not None else 0,
         refused=city.refused if city is not None else 0,
     )
+
+
+def _opened(options: Sequence[str], release: str, folder: Path) -> Any:
+    if release:
+        return OtherSumo(sumo_of(release), options, TURN_S, folder)
+    with contextlib.redirect_stdout(io.StringIO()):  # libsumo prints advice about Arrow on import
+        libsumo = require("libsumo", "mobility")
+    with projections():
+        libsumo.start(["sumo", *options])
+    return libsumo
 
 
 def read_delays(trips: Path) -> tuple[list[float], int]:

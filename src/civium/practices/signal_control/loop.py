@@ -1,7 +1,8 @@
 """The bench's small city: detectors become Views, ``decide`` plans, signal heads obey; nothing else passes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from civium.sandbox.signal_head import SignalHead
 from civium.sandbox.sumo_street import SumoStreet
 
 TURN_S = 5
+WINDOW_S = 15  # of the practice's needs
 PROPERTIES = ("vehicle_count", "queue_length", "occupancy", "vehicle_flow")
 
 
@@ -26,13 +28,20 @@ class GuidedStreets:
     """Steps the heads once a second and takes a turn every five: ``costs`` [s] of the turns, commands and refusals."""
 
     def __init__(
-        self, sim: Any, junctions: Sequence[Junction], detectors: Sequence[Detector], params: SignalParams
+        self,
+        sim: Any,
+        junctions: Sequence[Junction],
+        detectors: Sequence[Detector],
+        params: SignalParams,
+        noise: Callable[[Mapping[str, Column]], Mapping[str, Column]] = dict,
     ) -> None:
         self.costs: list[float] = []
         self.commands = 0
         self.refused = 0
         self._sim = sim
         self._detectors = detectors
+        self._noise = noise
+        self._heard: deque[tuple[int, Mapping[str, Column]]] = deque(maxlen=WINDOW_S // TURN_S)
         self._params = params
         self._second = int(sim.simulation.getTime())
         street = SumoStreet(sim)
@@ -52,9 +61,10 @@ class GuidedStreets:
             head.step(now)
 
     def _turn(self, now: int) -> None:
-        columns = read_detectors(self._sim, self._detectors)
+        columns = self._noise(read_detectors(self._sim, self._detectors))
         phases = [head.reading(now).stage for head in self.heads]
-        view = city_view(now, columns, phases, self._things, self._actuators)
+        self._heard.append((now, columns))
+        view = city_view(self._heard, phases, self._things, self._actuators)
         began = perf_counter()
         state = start(view, self._params) if self._state is None else self._state
         plan, self._state = decide(view, state, self._params)
@@ -95,31 +105,32 @@ def city_tables(junctions: Sequence[Junction], detectors: Sequence[Detector]) ->
 
 
 def city_view(
-    now: int, columns: Mapping[str, Column], phases: Sequence[int], things: pa.Table, actuators: pa.Table
+    heard: Sequence[tuple[int, Mapping[str, Column]]], phases: Sequence[int], things: pa.Table, actuators: pa.Table
 ) -> View:
-    """The View at ``now`` [us]: the last reading of every detector and signal."""
-    signals = len(phases)
+    """The View at the last instant of what was ``heard`` (instant [us], readings), with the signals' phases then."""
+    signals, now = len(phases), heard[-1][0]
     frames = {}
     for k, name in enumerate(PROPERTIES):
-        column = columns[name]
-        thing = column.detector + signals + 1
-        frames[name] = _frame(now, thing, k * things.num_rows + thing, column.value)
+        thing = np.concatenate([columns[name].detector for _, columns in heard]) + signals + 1
+        value = np.concatenate([columns[name].value for _, columns in heard])
+        time = np.repeat([at for at, _ in heard], [len(columns[name].detector) for _, columns in heard])
+        order = np.lexsort((time, thing))
+        frames[name] = _frame(time[order], thing[order], k * things.num_rows + thing[order], value[order])
     thing = np.arange(1, signals + 1, dtype=np.int64)
     frames["signal_phase"] = _frame(
-        now, thing, len(PROPERTIES) * things.num_rows + thing, np.array(phases, dtype=np.float64)
+        np.full(signals, now), thing, len(PROPERTIES) * things.num_rows + thing, np.array(phases, dtype=np.float64)
     )
     return View(now=now, cut={"OBS0": now}, frames=frames, things=things, actuators=actuators)
 
 
-def _frame(now: int, thing: Any, stream: Any, value: Any) -> pa.Table:
+def _frame(time: Any, thing: Any, stream: Any, value: Any) -> pa.Table:
     n = len(thing)
-    time = pa.array(np.full(n, now, dtype=np.int64)).cast(FRAME.field("time").type)
     return pa.table(
         {
             "id": stream,
             "stream": stream,
             "thing": thing,
-            "time": time,
+            "time": pa.array(time.astype(np.int64)).cast(FRAME.field("time").type),
             "until": pa.nulls(n, FRAME.field("until").type),
             "value": pa.array(value, from_pandas=True),
             "text": pa.nulls(n, pa.string()),

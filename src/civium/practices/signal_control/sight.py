@@ -1,6 +1,6 @@
 """What the detectors tell at one turn: vehicles per lane, full exits, and which detectors cannot be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +28,13 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """By incoming lane: vehicles in sight and bound for its stop line, those that stand, those that just passed it."""
+    """By incoming lane: vehicles in sight and bound for its stop line, those that stand, those that just passed it,
+    and whether a loop counts these."""
 
     total: Floats
     standing: Floats
     passed: Floats
+    counted: Bools
 
 
 def newest_by_thing(frame: pa.Table | None, ids: Ints) -> tuple[Floats, Ints]:
@@ -76,6 +78,12 @@ def _positions(ids: Ints, things: Ints) -> tuple[Ints, Bools]:
     return at, ids[at] == things
 
 
+def without(seen: Readings, bad: Bools) -> Readings:
+    """The readings without those of detectors that cannot be trusted."""
+    blank = [np.where(bad, np.nan, values) for values in (seen.count, seen.queue, seen.occupancy, seen.flow)]
+    return replace(seen, count=blank[0], queue=blank[1], occupancy=blank[2], flow=blank[3])
+
+
 def lanes_of(layout: Layout, seen: Readings) -> Lanes:
     """Adds up cameras and loops by lane; what a camera sees for several lanes is shared among them."""
     total, standing, passed = (np.zeros(len(layout.lane_signal)) for _ in range(3))
@@ -83,7 +91,9 @@ def lanes_of(layout: Layout, seen: Readings) -> Lanes:
     np.add.at(total, layout.watch_lane, np.nan_to_num(seen.count)[camera] * layout.watch_share)
     np.add.at(standing, layout.watch_lane, np.nan_to_num(seen.queue)[camera] * layout.watch_share)
     np.add.at(passed, layout.loop_lane[loops], seen.flow[loops])
-    return Lanes(total, standing, passed)
+    counted = np.zeros(len(layout.lane_signal), dtype=bool)
+    counted[layout.loop_lane[loops & ~np.isnan(seen.flow)]] = True
+    return Lanes(total, standing, np.nan_to_num(passed), counted)
 
 
 def exit_fill(layout: Layout, seen: Readings) -> Floats:
@@ -93,6 +103,21 @@ def exit_fill(layout: Layout, seen: Readings) -> Floats:
     taken = np.nan_to_num(seen.queue) * VEHICLE_SPACE_M / np.maximum(layout.detector_range, VEHICLE_SPACE_M)
     fill = np.where(layout.movement_exit >= 0, taken[np.maximum(layout.movement_exit, 0)], 0.0)
     return np.clip(fill, 0.0, 1.0)
+
+
+def jammed(layout: Layout, lanes: Lanes, age: Floats, share: float, oldest: float) -> Bools:
+    """Signals with queues beyond sight, for longer than ``oldest`` [s], that no single stage could serve: how long
+    they are cannot be seen, so that nothing tells which to prefer."""
+    room = np.zeros(len(layout.lane_signal))
+    np.add.at(room, layout.watch_lane, layout.detector_capacity[layout.watch_detector] * layout.watch_share)
+    full = (lanes.standing >= np.maximum(share * room, 1.0)) & (age >= oldest)
+    signals = len(layout.signal)
+    all_of = np.bincount(layout.lane_signal[full], minlength=signals)
+    served = np.bincount(layout.pair_stage, full[layout.pair_lane], len(layout.stage_signal))
+    most = np.zeros(signals)
+    np.maximum.at(most, layout.stage_signal, served)
+    over: Bools = all_of > most
+    return over
 
 
 def untrusted(

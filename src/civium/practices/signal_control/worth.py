@@ -40,7 +40,7 @@ def learned_rate(
     np.logical_or.at(jammed, layout.movement_lane, shut)
     queued = (state["standing"] >= 2.0) & (lanes.total >= 1.0) & ~jammed
     same = (state["stage"] == stage)[layout.stage_signal[layout.pair_stage]]
-    learn = shown_pairs(layout, stage) & same & queued[layout.pair_lane]
+    learn = shown_pairs(layout, stage) & same & (queued & lanes.counted)[layout.pair_lane]
     passed = np.clip(lanes.passed[layout.pair_lane] / elapsed, params.slowest, params.fastest)
     rate: Floats = state["rate"] + np.where(learn, params.learning, 0.0) * (passed - state["rate"])
     return rate
@@ -50,7 +50,7 @@ def smoothed_inflow(state: State, lanes: Lanes, elapsed: float, params: SignalPa
     """Smoothed flow over each stop line [vehicles/s]: what will keep arriving."""
     if elapsed <= 0:
         return state["inflow"]
-    share = 1.0 - np.exp(-elapsed / params.inflow_time)
+    share = np.where(lanes.counted, 1.0 - np.exp(-elapsed / params.inflow_time), 0.0)
     inflow: Floats = state["inflow"] + share * (lanes.passed / elapsed - state["inflow"])
     return inflow
 

@@ -1,14 +1,18 @@
 """The bench measures what it says it measures."""
 
 import math
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from civium.bench.score import Settings
 from civium.practices.signal_control import bench as module
 from civium.practices.signal_control.episode import read_delays
-from civium.sandbox.scenario import named, read_scenario, seconds, without_writers
+from civium.practices.signal_control.noise import Noise, NoisyDetectors
+from civium.sandbox.detectors import CAMERA, LOOP, Column, Detector
+from civium.sandbox.scenario import named, read_scenario, seconds, unpack, without_writers
 
 
 def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:
@@ -73,12 +77,47 @@ def test_what_would_write_beside_the_scenario_is_left_out(tmp_path: Path) -> Non
 def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     said: list[str] = []
     scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True), said.append))
-    assert [s.metric for s in scores] == ["mean delay", "delay of the worst seed"]
     assert {s.scenario for s in scores} == {"generated"}
-    for score in scores:
-        assert math.isfinite(score.ours)
-        assert score.floor == score.baseline
-        assert score.holds
+    assert all(math.isfinite(s.ours) for s in scores)
+    held = [s for s in scores if s.floor is not None]
+    assert [s.metric for s in held] == ["mean delay", "delay of the worst seed"]
+    assert all(s.floor == s.baseline and s.holds for s in held)
+    noisy = next(s for s in scores if s.metric == "mean delay, detectors err and 10 % fail")
+    assert noisy.ours != held[0].ours
+    assert noisy.ours < 1.2 * noisy.baseline
     assert any("RESCO" in line for line in said)
     assert sum("seed 11" in line for line in said) == 1
     assert not any("seed 12" in line for line in said)
+
+
+def test_an_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "town.net.xml").write_text("<net/>")
+    archive = tmp_path / "town.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        tar.add(tmp_path / "town.net.xml", "town/town.net.xml")
+    folder = unpack(archive)
+    assert (folder / "town" / "town.net.xml").read_text() == "<net/>"
+    assert unpack(archive) == folder
+    archive.write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"town\.tar\.xz cannot be unpacked"):
+        unpack(archive)
+
+
+def test_detectors_err_alike_for_the_same_seed_and_some_fail() -> None:
+    detectors = [
+        Detector(f"d{i}", LOOP if i % 2 else CAMERA, "s", "l", (), (), "e", 0.0, 50.0, 0.0, None, None)
+        for i in range(200)
+    ]
+    columns = {"vehicle_count": Column(np.arange(200), np.full(200, 10.0))}
+
+    def told(seed: int) -> list[Column]:
+        spoil = NoisyDetectors(detectors, Noise(), seed, 20)
+        return [spoil(columns)["vehicle_count"] for _ in range(20)]
+
+    first, again, other = told(1), told(1), told(2)
+    assert all(np.array_equal(a.value, b.value) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0].detector, other[0].detector)
+    sane = (first[-1].value >= 0) & (first[-1].value < 100)
+    assert 5 <= (~sane).sum() <= 14  # a third of the failed ones talk nonsense
+    assert 8.0 < first[-1].value[sane].mean() < 10.5
