@@ -41,3 +41,27 @@ def backtest(
 
     with connect(city) as client:
         run_backtest(client, practice, start, end, what_if or (), lines=lines)
+
+
+def whatif(
+    practice: str,
+    policy: Annotated[
+        list[str], typer.Option(help="A policy of the practice, NAME or NAME:JSON of parameters; repeat it to compare.")
+    ],
+    days: Annotated[int, typer.Option(min=1, max=60, help="How many days to drive.")] = 5,
+    apart: Annotated[float, typer.Option(min=0, help="Days from one to the next.")] = 365.0,
+    growth: Annotated[float, typer.Option(min=-0.5, max=1, help="Growth of demand a year: 0.02 is 2 %.")] = 0.02,
+    seeds: Annotated[str, typer.Option(help="Random seeds, each drives every day.")] = "1,2,3",
+    scenario: Annotated[Path | None, typer.Option(help="Your own .sumocfg, or its folder.")] = None,
+    town: Annotated[Path | None, typer.Option(help="OpenStreetMap extract; default: the centre of Helsinki.")] = None,
+    hour: Annotated[float, typer.Option(min=0, max=23.5, help="Local time at which the town's day begins.")] = 8.0,
+    minutes: Annotated[int, typer.Option(min=5, max=1440, help="How much of the town's day to drive.")] = 30,
+    city: CityFolder = HERE,
+) -> None:
+    """Foresee what policies do to a town as its demand grows: the same days under each, with intervals."""
+    from civium.show_whatif import run_whatif
+
+    run_whatif(
+        practice, policy, city, days=days, apart=apart, growth=growth, seeds=seeds, scenario=scenario, town=town,
+        hour=hour, minutes=minutes,
+    )  # fmt: skip

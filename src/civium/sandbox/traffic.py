@@ -25,11 +25,14 @@ WARM_UP_S = 300  # streets are empty at the start of a run: it begins this much 
 _TALLY_EVERY_S = 5
 # Drivers know the jams of the last minutes and look for a way round them every three minutes; whoever cannot enter the
 # map within ten minutes gives up. A car that stands for five minutes in a row is taken out: that is a teleport.
+DRIVERS = (
+    ("ignore-route-errors", "true"), ("device.rerouting.probability", "1"), ("device.rerouting.period", "180"),
+    ("device.rerouting.adaptation-interval", "10"), ("device.rerouting.adaptation-steps", "18"),
+    ("time-to-teleport", "300"), ("max-depart-delay", "600"), ("routing-algorithm", "astar"),
+)  # fmt: skip
 _OPTIONS = (
-    "--ignore-route-errors", "--device.rerouting.probability", "1", "--device.rerouting.period", "180",
-    "--device.rerouting.adaptation-interval", "10", "--device.rerouting.adaptation-steps", "18",
-    "--device.tripinfo.probability", "1", "--time-to-teleport", "300", "--max-depart-delay", "600",
-    "--routing-algorithm", "astar", "--no-step-log", "--no-warnings", "--duration-log.disable",
+    *(part for option, value in DRIVERS for part in (f"--{option}", value)),
+    "--device.tripinfo.probability", "1", "--no-step-log", "--no-warnings", "--duration-log.disable",
     "--aggregate-warnings", "0",
 )  # fmt: skip
 

@@ -58,7 +58,8 @@ def run(
         junctions = read_junctions(scenario.net, scenario.additional)
         detectors = write_detectors(scenario.net, junctions, ours, TURN_S)
         additional = [*(without_writers(f, folder) for f in scenario.additional), ours]
-        options = ["--net-file", str(scenario.net), "--seed", str(seed), "--time-to-teleport", "-1"]
+        options = ["--net-file", str(scenario.net), "--seed", str(seed)]
+        options += [] if "time-to-teleport" in dict(scenario.options) else ["--time-to-teleport", "-1"]
         options += ["--scale", str(scale)] if scale != 1.0 else []
         if scenario.routes:
             options += ["--route-files", ",".join(map(str, scenario.routes))]
