@@ -34,7 +34,11 @@ async def post_source(name: str, request: Request) -> Response:
         return answer(content, 401, {"WWW-Authenticate": "Bearer"})
     body = await body_of(request, int(source.settings.max_body_mb * 1024 * 1024))
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
-    taken = await source.receive(body, request.headers, key and f"source/{name}/{key}")
+    try:
+        taken = await source.receive(body, request.headers, key and f"source/{name}/{key}")
+    except SecretMissing as error:
+        source.sink.failure = str(error)
+        return later("this source lacks a secret in the city's environment; its operator must set it")
     source.sink.well()
     content = {"stored": taken.stored, "repeated": taken.repeated, "refused_count": len(taken.refused)}
     refused: list[dict[str, Any]] = [{"stream": about, "why": why} for about, why in taken.refused[:_SHOWN]]

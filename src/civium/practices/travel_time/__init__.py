@@ -14,6 +14,7 @@ PRACTICE = Practice(
     makes=(
         Make("travel_time", "road_link", "s", "mean time from reader to reader of those who drove through"),
         Make("travel_speed", "road_link", "m/s", "length over travel time"),
+        Make("traffic_volume", "road_link", "1/s", "vehicles that drove through, those without a device estimated"),
         Make("carbon_dioxide", "road_link", "kg/s", "emitted on the link by all its vehicles"),
     ),
     decide=decide,

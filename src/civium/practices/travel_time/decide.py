@@ -41,6 +41,7 @@ def decide(view: View, state: State, params: TravelTimeParams) -> tuple[Plan, St
         estimates += [
             Estimate(thing, "travel_time", begin, mean, view.now, low, high),
             Estimate(thing, "travel_speed", begin, float(speed[n]), view.now, length / high, length / low),
+            Estimate(thing, "traffic_volume", begin, float(flow[n]), view.now),
             Estimate(thing, "carbon_dioxide", begin, float(carbon[n]), view.now),
         ]
     told = int((~np.isnan(times.mean)).sum())
