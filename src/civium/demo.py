@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
 
 from rich.console import Console
 from rich.progress import Progress
 
 from civium.client import CityClient, connect, running_url
 from civium.core import CiviumError
+from civium.core.once import made_once
 from civium.engines.settings import load
 from civium.twin.model import build_twin, locate_example
 
@@ -28,10 +30,18 @@ name = "{name}"
 
 [clock]
 source = "door" # the sandbox tells the time
+
+[sources.bluetooth]
+kind = "bluetooth"
+token = "env:CIVIUM_BLUETOOTH_TOKEN"
+key = "env:CIVIUM_BLUETOOTH_KEY"
+time = "at"
+fields = [{{ stream = "{{reader}}/passage", value = "device" }}]
 """
 _AMBULANCES = "ambulances of the sandbox"
 _NOTHING: Mapping[str, str] = {}
 _ACT = ("signal_control", "emergency_corridor")
+_SECRETS = ("CIVIUM_BLUETOOTH_TOKEN", "CIVIUM_BLUETOOTH_KEY")
 console = Console()
 
 
@@ -53,6 +63,8 @@ def run_demo(
     extract = (town or locate_example("helsinki")).resolve()
     _prepare(city, extract)
     settings = load(city)
+    for name in _SECRETS:  # of the demo's own source, for both of its processes
+        os.environ.setdefault(name, made_once(city / "secrets" / name.lower(), lambda: token_hex(32)))
     with contextlib.ExitStack() as stack:
         platform = stack.enter_context(_child([sys.executable, "-m", "civium.cli", "up", "--city", str(city)]))
         client = stack.enter_context(connect(city)) if _await(platform, city) else None

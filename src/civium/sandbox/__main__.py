@@ -61,12 +61,16 @@ def main(
     token: Annotated[
         str, typer.Option(envvar=TOKEN, help="Of an operator for emergency_vehicle: ambulances drive.")
     ] = "",
+    readers_token: Annotated[
+        str, typer.Option(help="Of the source 'bluetooth'; none: no readers.", envvar="CIVIUM_BLUETOOTH_TOKEN")
+    ] = "",
 ) -> None:
     """Simulate the devices of a town and connect them to a platform."""
     host, _, port = mqtt.rpartition(":")
     if not host or not port.isdigit():
         raise typer.BadParameter(f"'{mqtt}' is not HOST:PORT", param_hint="--mqtt")
-    setting = Setting(base, (host, int(port)), osm, work, speed, seed, day.date(), hour, wall, control, token)
+    setting = Setting(base, (host, int(port)), osm, work, speed, seed, day.date(), hour, wall, control, token,
+                      readers_token)  # fmt: skip
     progress = _Progress()
     try:
         summary = asyncio.run(_run(setting, progress))

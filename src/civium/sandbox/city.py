@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Setting:
     wall: float | None = None
     control: bool = True
     token: str = ""  # of the ambulances, which tell what not everybody may read; without it none drives
+    readers_token: str = ""  # of the source that takes in what Bluetooth readers hear; empty: they are silent
 
 
 class Sandbox:
@@ -51,7 +52,8 @@ class Sandbox:
         self._say = say
         self._record = Record(setting.work)
         self._stop = asyncio.Event()
-        self.town: Town = prepare(setting.extract, setting.work, setting.seed, setting.day, say)
+        town = prepare(setting.extract, setting.work, setting.seed, setting.day, say)
+        self.town: Town = town if setting.readers_token else replace(town, readers=(), links=())
         start = round(setting.hour * 3600)
         last = self._record.instant()
         if last is not None:
@@ -94,7 +96,7 @@ class Sandbox:
 
     async def _live(self, registered: Registered) -> dict[str, Any]:
         setting, traffic, loop = self.setting, self.traffic, asyncio.get_running_loop()
-        readings = Readings(self.town, traffic, self.parking, registered.streams)
+        readings = Readings(self.town, traffic, self.parking, registered.streams, setting.readers_token)
         signals = {
             registered.actuators[signal_key(j.id)]: j.id
             for j in self.town.junctions

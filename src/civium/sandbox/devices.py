@@ -55,6 +55,12 @@ def registration(town: Town, detectors: list[Detector], streets: Sequence[Street
         }
         lines.append(_line(sign.key, "parking_guide", name, where, {}, {"sign_shows": "1"}) | {"actuators": [actuator]})
     lines += [_line(s.key, "street", s.name, _point(s.lon, s.lat), s.facts, {}) for s in streets]
+    for reader in town.readers:
+        line = _line(reader.key, "bluetooth_reader", reader.name, _point(reader.lon, reader.lat),
+                     {"reader": reader.key}, {"passage": "1"})  # fmt: skip
+        line["streams"][0] |= {"access": "restricted", "personal": True}
+        lines.append(line)
+    lines += [_line(k.key, "road_link", k.name, _way(k.shape), k.facts(), {}) for k in town.links]
     lines.append(_line(STATION, "weather_station", "Weather station", _point(*town.centre), {}, UNITS))
     return lines
 
@@ -99,6 +105,10 @@ def _line(
 ) -> dict[str, Any]:
     streams = [{"key": f"{key}/{name}", "property": name, "unit": unit} for name, unit in units.items()]
     return {"key": key, "kind": kind, "name": name, "where": where, "facts": facts, "streams": streams}
+
+
+def _way(shape: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    return {"type": "LineString", "coordinates": [list(point) for point in shape]}
 
 
 def _point(longitude: float | None, latitude: float | None) -> dict[str, Any] | None:

@@ -101,6 +101,10 @@ class HttpGateway:
         )
         self._put(Parcel("/v1.1/CreateObservations?on_error=keep", "application/json", body, len(results), token))
 
+    def put_passages(self, answers: list[dict[str, str]], token: str) -> None:
+        """What Bluetooth readers heard, for the source of that name, which takes it with ``token``."""
+        self._put(Parcel("/sources/bluetooth", "application/json", msgspec.json.encode(answers), len(answers), token))
+
     def put_arrow(
         self,
         streams: NDArray[np.int64],

@@ -1,7 +1,8 @@
 """What the devices of a town read, when, and through which door it leaves.
 
 Detectors every 5 s as a SensorThings dataArray; signal heads every 5 s and at each change, plants, car parks and the
-weather station every minute, as Arrow; lamp posts one after the other, each every five minutes, over MQTT.
+weather station every minute, as Arrow; Bluetooth readers every 5 s as JSON to their source; lamp posts one after the
+other, each every five minutes, over MQTT.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from civium.sandbox.gateway import HttpGateway
 from civium.sandbox.lamps import measure
 from civium.sandbox.mqtt import MqttGateway
 from civium.sandbox.parking import NOBODY, Parking
+from civium.sandbox.readers import Listening
 from civium.sandbox.sun import power
 from civium.sandbox.town import Town
 from civium.sandbox.traffic import Traffic
@@ -32,7 +34,13 @@ _PYRANOMETER_ERROR = 0.02
 class Readings:
     """The streams of a town's devices, by the ids that the platform gave them."""
 
-    def __init__(self, town: Town, traffic: Traffic, parking: Parking, streams: Mapping[str, int]) -> None:
+    def __init__(
+        self, town: Town, traffic: Traffic, parking: Parking, streams: Mapping[str, int], token: str = ""
+    ) -> None:
+        """``token`` is for the source that takes in what Bluetooth readers hear."""
+        self._token = token
+        self._listening = Listening(town.readers, town.streets, town.demand.seed)
+        self._answers: list[dict[str, str]] = []
         self._town = town
         self._traffic = traffic
         self._parking = parking
@@ -60,6 +68,10 @@ class Readings:
         due = second % DETECTORS_EVERY_S == 0
         if due:
             self._detectors(now, http)
+        self._answers += self._listening.listen(self._traffic.sim, second, now)
+        if due:
+            http.put_passages(self._answers, self._token)
+            self._answers = []
         self._signals(now, self._traffic.heads if due else changed, http)
         if second % PLANTS_EVERY_S == 0:
             http.put_arrow(self._plant, self.plants(now), now)

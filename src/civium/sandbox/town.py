@@ -14,6 +14,7 @@ from civium.sandbox.junction import Junction, read_junctions
 from civium.sandbox.lamps import Lamp, place_lamps
 from civium.sandbox.parking import CarPark, Sign, place_signs, read_car_parks
 from civium.sandbox.places import Places, read_places
+from civium.sandbox.readers import Link, Reader, place_readers
 from civium.sandbox.streets import Streets, build_net, read_streets
 from civium.sandbox.sun import Plant, place_plants
 from civium.sandbox.weather import Weather
@@ -34,6 +35,8 @@ class Town:
     lamps: tuple[Lamp, ...]
     car_parks: tuple[CarPark, ...]
     parking_signs: tuple[Sign, ...]
+    readers: tuple[Reader, ...]
+    links: tuple[Link, ...]
     centre: tuple[float, float]  # longitude and latitude [deg]
     weather: Weather
     demand: Demand
@@ -60,16 +63,20 @@ def prepare(extract: Path, work: Path, seed: int, day: date, say: Callable[[str]
     )[0]
     zone = timedelta(hours=round(float(longitude) / 15))
     car_parks = tuple(read_car_parks(extract, streets))
+    junctions = tuple(read_junctions(net))
+    readers, links = place_readers(streets, junctions)
     scale = calibrate(net, streets, places, work, say)
     return Town(
         net=net,
         streets=streets,
         places=places,
-        junctions=tuple(read_junctions(net)),
+        junctions=junctions,
         plants=tuple(place_plants(places, streets, standing)),
         lamps=tuple(place_lamps(places, streets, standing)),
         car_parks=car_parks,
         parking_signs=tuple(place_signs(car_parks, streets)),
+        readers=tuple(readers),
+        links=tuple(links),
         centre=(float(longitude), float(latitude)),
         weather=Weather(seed, float(longitude), float(latitude)),
         demand=Demand(streets, places, seed, day, scale),

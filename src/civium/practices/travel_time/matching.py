@@ -92,7 +92,9 @@ def usual(samples: Samples, params: TravelTimeParams) -> Bools:
     absolute deviation), so that stops, detours, bicycles and buses go while a jam, which all are in, stays.
     """
     good = np.zeros(len(samples.link), dtype=bool)
-    first = np.flatnonzero(np.append(True, np.diff(samples.link) != 0)) if len(samples.link) else np.empty(0, np.int64)
+    if len(samples.link) == 0:
+        return good
+    first = np.flatnonzero(np.append(True, np.diff(samples.link) != 0))
     for begin, end in zip(first, np.append(first[1:], len(samples.link)), strict=True):
         good[begin:end] = _near_median(np.log(samples.seconds[begin:end]), params)
     return good
