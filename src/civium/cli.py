@@ -325,6 +325,7 @@ def practices_answer(
 app.command()(cli_worth.bench)
 app.command()(cli_worth.backtest)
 app.command()(cli_worth.whatif)
+app.command()(cli_worth.handbook)
 
 
 @app.command()

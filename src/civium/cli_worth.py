@@ -65,3 +65,18 @@ def whatif(
         practice, policy, city, days=days, apart=apart, growth=growth, seeds=seeds, scenario=scenario, town=town,
         hour=hour, minutes=minutes,
     )  # fmt: skip
+
+
+def handbook(
+    out: Annotated[Path, typer.Argument(help="The folder for its four files.")] = Path("handbook"),
+    city: CityFolder = HERE,
+    start: Annotated[str | None, typer.Option("--from", help="First instant; default: seven days ago.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last instant; default: the city's now.")] = None,
+    timezone: Annotated[str, typer.Option(help="Of its hours, such as Europe/Helsinki; default: UTC.")] = "",
+) -> None:
+    """Write the low-carbon traffic handbook from what roadside readers heard: HTML and PDF, English and Chinese."""
+    from civium.client import connect
+    from civium.show import run_handbook
+
+    with connect(city) as client:
+        run_handbook(client, out, start, end, timezone)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from rich.console import Console
@@ -188,6 +189,21 @@ def run_bench(
         console.print("[red]the bench scored nothing[/red]")
         return 2
     return 0 if all(score.holds for score in scores) else 1
+
+
+def run_handbook(client: CityClient, out: Path, start: str | None, end: str | None, zone: str) -> None:
+    """Write the traffic handbook and say where it is. Raises InputRefused for an unknown time zone."""
+    from civium.handbook import write_handbook
+
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ValueError, ZoneInfoNotFoundError):
+        raise InputRefused(f"--timezone {zone}: there is no such time zone; write such as Europe/Helsinki") from None
+    with console.status("handbook") as status:
+        written = write_handbook(
+            client, out, _instant(start) if start else None, _instant(end) if end else None, zone, status.update
+        )
+    show_words([str(path) for path in written])
 
 
 def run_check(names: list[str] | None) -> int:

@@ -52,6 +52,7 @@ class Link:
             "to": self.end,
             "length_m": round(self.length, 1),
             "free_speed_m_s": round(self.free_speed, 2),
+            "shape": [list(point) for point in self.shape],
         }
 
 
