@@ -83,7 +83,9 @@ def content_of(given: Given, figures: Figures, zone: str, params: TravelTimePara
     sections.append(Section(words["method"], method, points=(again,)))
     return Content(
         language, words["title"], words["subtitle"].format(city=given.city),
-        words["period"].format(first=_when(given.first, zone), last=_when(given.last, zone), zone=zone or "UTC"),
+        words["period"].format(
+            first=_when(given.time.min(), zone), last=_when(given.time.max(), zone), zone=zone or "UTC"
+        ),
         keys, tuple(sections), words["page"],
     )  # fmt: skip
 
@@ -163,5 +165,5 @@ def _whole(value: float) -> str:
 
 
 def _when(instant: int, zone: str) -> str:
-    when: datetime = to_datetime(instant)
+    when: datetime = to_datetime(int(instant))
     return f"{when.astimezone(ZoneInfo(zone or 'UTC')):%Y-%m-%d %H:%M}"

@@ -15,8 +15,7 @@ _BOTTOM = 270.0
 
 def paper(content: Content, when: datetime) -> bytes:
     """The bytes of the document; ``when`` is what it is dated with."""
-    fpdf = require("fpdf", "handbook")
-    document = fpdf.FPDF(format="A4")
+    document = _document(content)
     document.set_creation_date(when)
     document.set_title(content.title)
     document.set_lang(content.language)
@@ -28,8 +27,21 @@ def paper(content: Content, when: datetime) -> bytes:
     _cover(document, content)
     for section in content.sections:
         _section(document, section, "CHAR" if content.language.startswith("zh") else "WORD")
-    _feet(document, content)
     return bytes(document.output())
+
+
+def _document(content: Content) -> Any:
+    fpdf = require("fpdf", "handbook")
+
+    class Paper(fpdf.FPDF):  # type: ignore[misc, name-defined]  # fpdf calls the method at the end of each page
+        def footer(self) -> None:
+            self.set_xy(_MARGIN, -16)
+            self.set_text_color(*_QUIET)
+            self.set_font("text", size=8)
+            self.cell(_WIDTH / 2, 5, content.title)
+            self.cell(_WIDTH / 2, 5, f"{content.page} {self.page_no()} / {{nb}}", align="R")
+
+    return Paper(format="A4")
 
 
 def _cover(document: Any, content: Content) -> None:
@@ -60,7 +72,7 @@ def _cover(document: Any, content: Content) -> None:
 
 def _section(document: Any, section: Section, wrap: str) -> None:
     height = _drawing_height(section)
-    if document.get_y() + 22 + min(height, 120) > _BOTTOM:
+    if document.get_y() + 22 + min(height or 7 * len(section.table), 120) > _BOTTOM:
         document.add_page()
     else:
         document.ln(5)
@@ -120,15 +132,3 @@ def _table(document: Any, rows: tuple[tuple[str, ...], ...]) -> None:
         for row in rows:
             table.row(row)
     document.ln(2)
-
-
-def _feet(document: Any, content: Content) -> None:
-    document.set_auto_page_break(False)
-    for number in range(1, document.pages_count + 1):
-        document.page = number
-        document.set_y(-16)
-        document.set_x(_MARGIN)
-        document.set_text_color(*_QUIET)
-        document.set_font("text", size=8)
-        document.cell(_WIDTH / 2, 5, content.title)
-        document.cell(_WIDTH / 2, 5, f"{content.page} {number} / {document.pages_count}", align="R")
