@@ -24,7 +24,7 @@ PROSE = ("title", "purpose", "decides", "data", "personal_data", "oversight", "l
 HEADINGS = ("what", "why", "equation", "reference", "limits", "bench data")
 PLAIN = {"civium", "msgspec", "numpy", "pyarrow"}
 OF_CIVIUM = ("core.",)
-OF_CIVIUM_FOR_BENCH = ("core.", "bench.score.", "sandbox.")
+OF_CIVIUM_FOR_BENCH = ("core.", "bench.score.", "bench.trial.", "sandbox.")
 SHORTEST_REASON = 12  # characters
 
 
