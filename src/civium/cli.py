@@ -196,7 +196,9 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of demand and weather.")] = 1,
     seconds: Annotated[float | None, typer.Option("--for", min=1, help="End by itself after so many seconds.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with maps and plots at the end.")] = None,
-    control: Annotated[bool, typer.Option(help="Whether signal control and the corridor may act from the start.")] = True,
+    control: Annotated[
+        bool, typer.Option(help="Whether signal control and the corridor may act from the start.")
+    ] = True,
 ) -> None:
     """Bring up a whole city in a box: simulated devices, real doors, practices."""
     from civium.demo import run_demo

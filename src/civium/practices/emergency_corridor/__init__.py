@@ -24,5 +24,5 @@ PRACTICE = Practice(
     every=2.0,
     acts_on="signal",
     tier=Tier.LIFE,
-    deadline=3.0,
+    deadline=6.0,
 )

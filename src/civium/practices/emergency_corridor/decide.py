@@ -215,7 +215,7 @@ def _time_on(call: Call, city: _City, params: CorridorParams) -> float:
 
 def _ahead(call: Call, city: _City, now: int, params: CorridorParams) -> list[Pass]:
     """The signals ahead of a call; none while it gives them back."""
-    found = passes(call, city.streets, city.times, city.junctions, city.counts, city.queues, city.shown, now, params)
+    found = passes(call, city.streets, city.times, city.junctions, city.counts, city.shown, now, params)
     if found and found[0].eta <= found[0].lead:
         call.tire(now, found[0].lead, params)
     _judge(call, now, params)

@@ -13,10 +13,8 @@ class CorridorParams(Params):
     headway: float = 2.0  # between vehicles that leave a queue
     start_loss: float = 2.0  # from green to the first vehicle's moving
     margin: float = 6.0  # earlier than the sum: an estimate of arrival is never exact
-    hidden: float = 1.0  # times as many stand in a lane as its camera shows, when nearly all that it sees stands
-    full: float = 0.8  # share of a camera's picture taken by standing vehicles
     carry: float = 0.5  # share of the vehicles ahead at one signal that drive on to the next one of the route
-    lead_most: float = 75.0  # a signal is never taken earlier than this before the arrival
+    lead_most: float = 40.0  # a signal is never taken earlier than this before the arrival
     fastest: float = 1.5  # a vehicle with blue light drives at most so much faster than the limit
     keeps: float = 10.0  # whom a signal serves already goes first, unless another comes so much earlier
     recover_most: float = 20.0  # longest green for those that had to wait

@@ -46,10 +46,10 @@ class Wish:
 
 def passes(
     call: Call, streets: Streets, times: Floats, junctions: Junctions, counts: Mapping[int, float],
-    queues: Mapping[int, float], shown: Ints, now: int, params: CorridorParams,
+    shown: Ints, now: int, params: CorridorParams,
 ) -> list[Pass]:  # fmt: skip
     """The signals ahead of a call, nearest first. ``times`` [s] to drive along each street at its limit, ``shown`` the
-    phase of each signal (-1: unknown); ``counts`` and ``queues``: vehicles seen and standing by camera."""
+    phase of each signal (-1: unknown); ``counts``: vehicles seen by camera."""
     ends = cumulated(call, streets)
     at = call.reckoned(now, params)
     found: list[Pass] = []
@@ -64,9 +64,6 @@ def passes(
             last_end = ends[k]
             continue
         queue = queue_of(way.lanes, way.signal, junctions.cameras, counts, junctions.capacity)
-        standing = queue_of(way.lanes, way.signal, junctions.cameras, queues, junctions.capacity)
-        if standing >= params.full * _seen(way, junctions):
-            queue *= params.hidden
         ahead = queue + params.carry * ahead
         change = _change(junctions, way, int(shown[way.signal]))
         lead = change + params.start_loss + params.headway * ahead + params.margin
@@ -74,14 +71,6 @@ def passes(
         found.append(Pass(call.vehicle, way.signal, eta, min(lead, params.lead_most), ahead, (way,)))
         before, last_end = way.signal, ends[k]
     return found
-
-
-def _seen(way: Way, junctions: Junctions) -> float:
-    """How many vehicles the cameras of a way's best watched lane can show."""
-    lanes = (junctions.cameras.get((way.signal, lane), ()) for lane in way.lanes)
-    return max((sum(junctions.capacity[camera] for camera in cameras) for cameras in lanes), default=0.0) or float(
-        "inf"
-    )
 
 
 def _driving(call: Call, streets: Streets, times: Floats, ends: Floats, at: float, k: int) -> float:

@@ -55,20 +55,29 @@ def signal_facts(k: int) -> dict[str, object]:
         "signal": f"s{k}",
         "controllable": True,
         "links": 4,
-        "phases": [{"state": "GGrr", "min_green_s": 5.0}, {"state": "rrGG", "min_green_s": 5.0}],
+        "phases": [
+            {"state": "GGrr", "links": [0, 1], "lanes": [f"{into}_0"], "min_green_s": 5.0, "fixed_s": 40.0},
+            {"state": "rrGG", "links": [2, 3], "lanes": [f"{side}_0"], "min_green_s": 5.0, "fixed_s": 40.0},
+        ],
+        "max_red_s": 120.0,
         "change_s": [[0.0, 5.0], [5.0, 0.0]],
         "movements": [
             {"link": i, "from": f"{a}_0", "to": f"{b}_0", "turn": "s", "pedestrian": False}
             for i, (a, b) in enumerate(ways)
         ],
-        "incoming": [{"lane": f"{a}_0", "edge": a} for a in (into, side)],
-        "outgoing": [{"lane": f"{b}_0", "edge": b} for b in (f"main{k}", f"north{k}")],
+        "incoming": [_lane(a) for a in (into, side)],
+        "outgoing": [_lane(b) for b in (f"main{k}", f"north{k}")],
     }
+
+
+def _lane(street: str) -> dict[str, object]:
+    return {"lane": f"{street}_0", "edge": street, "length_m": 200.0, "speed_m_s": SPEED}
 
 
 def detector_facts(k: int, lane: str) -> dict[str, object]:
     street = f"main{k - 1}" if lane == "main" else f"south{k}"
-    return {"role": "camera", "signal": f"s{k}", "lane": f"{street}_0", "serves": [f"{street}_0"], "capacity": 13}
+    return {"role": "camera", "signal": f"s{k}", "lane": f"{street}_0", "serves": [f"{street}_0"],
+            "capacity": 13, "range_m": 100.0, "distance_m": 0.0}  # fmt: skip
 
 
 def mission(target: Point | None = None, *, active: bool = True) -> str:
