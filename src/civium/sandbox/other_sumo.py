@@ -4,6 +4,7 @@ Published figures hold for the release that they were made with. Releases up to 
 its last interval: it is added up here, step by step.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -51,7 +52,7 @@ class OtherSumo:
         # A SUMO of another release than the client's would warn about its schemas.
         os.environ["SUMO_HOME"] = str(home)
         log = folder / "sumo.log"
-        with log.open("w") as out:
+        with log.open("w") as out, contextlib.redirect_stdout(out):  # it tells how often it had to knock
             traci.start([str(home / "bin" / "sumo"), *options], label=str(folder), stdout=out)
         self._connection: Any = traci.getConnection(str(folder))
         self._interval = interval
