@@ -95,7 +95,7 @@ def test_every_device_is_registered_in_terms_that_the_platform_knows_and_is_hear
     platform, summary = live("helsinki", folder("helsinki", work, tmp_path), after(15))
     lines = decode_lines(b"\n".join(json.dumps(line).encode() for line in platform.lines))
     parking = {"car_park", "parking_bay", "parking_guide"}
-    others = {"signal", "detector", "pv_plant", "lamp_post", "weather_station"}
+    others = {"street_segment", "driver_terminals", "signal", "detector", "pv_plant", "lamp_post", "weather_station"}
     assert {line.kind for line in lines} == parking | others
     assert {s.property for line in lines for s in line.streams} <= set(PROPERTIES)
     assert all(line.where for line in lines)

@@ -24,6 +24,7 @@ const ANY: Colour[] = [[253, 231, 37], [94, 201, 98], [33, 145, 140], [59, 82, 1
 const LOOKS: Record<string, Look> = {
   signal: { scale: STATES, edges: [0, 1, 2, 3, 4], radius: 9, least: 5, most: 16, ring: true, steps: true },
   detector: { scale: AMOUNT, edges: [1, 2, 4, 7], radius: 4, least: 2.5, most: 9 },
+  street_segment: { scale: ANY, edges: [3, 6, 9, 12], radius: 6, least: 3, most: 10 },
   car_park: { scale: AMOUNT, radius: 10, least: 4, most: 16, ring: true },
   pv_plant: { scale: POWER, radius: 10, least: 4, most: 18, ring: true },
   lamp_post: { scale: WARMTH, radius: 3, least: 2, most: 7 },

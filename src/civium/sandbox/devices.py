@@ -8,10 +8,12 @@ import msgspec
 from civium.sandbox.detectors import Detector
 from civium.sandbox.emergencies import AMBULANCES, STREAMS, ambulance_key
 from civium.sandbox.parking import BAY_SENSORS, CarPark
+from civium.sandbox.segments import MEASURES
 from civium.sandbox.street_facts import StreetThing
 from civium.sandbox.town import Town
 
 STATION = "station/1"
+TERMINALS = "terminals/1"
 UNITS = {"ghi": "W/m^2", "air_temperature": "K", "wind_speed": "m/s"}  # of the weather station
 BAY_UNITS = {"bay_taken": "1"}
 LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
@@ -61,6 +63,15 @@ def registration(town: Town, detectors: list[Detector], streets: Sequence[Street
         line["streams"][0] |= {"access": "restricted", "personal": True}
         lines.append(line)
     lines += [_line(k.key, "road_link", k.name, _way(k.shape), k.facts(), {}) for k in town.links]
+    for segment in town.segments:
+        where = _point(segment.longitude, segment.latitude)
+        lines.append(_line(segment.key, "street_segment", segment.name, where, segment.facts(), MEASURES))
+    if town.segments:
+        terminals = [{"key": TERMINALS, "name": "Drivers' terminals", "protocol": "mqtt", "facts": {}}]
+        where = _point(*town.centre)
+        lines.append(
+            _line(TERMINALS, "driver_terminals", "Drivers' terminals", where, {}, {}) | {"actuators": terminals}
+        )
     lines.append(_line(STATION, "weather_station", "Weather station", _point(*town.centre), {}, UNITS))
     return lines
 

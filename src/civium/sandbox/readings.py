@@ -18,6 +18,7 @@ from civium.sandbox.lamps import measure
 from civium.sandbox.mqtt import MqttGateway
 from civium.sandbox.parking import NOBODY, Parking
 from civium.sandbox.readers import Listening
+from civium.sandbox.segments import SAMPLE_S, SegmentDetectors
 from civium.sandbox.sun import power
 from civium.sandbox.town import Town
 from civium.sandbox.traffic import Traffic
@@ -59,6 +60,11 @@ class Readings:
             [streams[f"{park.key}/{n}/{bay_property}"] for park in with_bays for n in range(1, park.capacity + 1)],
             dtype=np.int64,
         )
+        self._segments = SegmentDetectors(town.segments, traffic.sim)
+        self._speed, self._flow = (
+            np.array([streams[f"{segment.key}/{name}"] for segment in town.segments], dtype=np.int64)
+            for name in ("vehicle_speed", "vehicle_flow")
+        )
         self._sign = np.array([streams[f"{sign.key}/sign_shows"] for sign in town.parking_signs], dtype=np.int64)
         self._here = np.zeros((1, 2)) if not len(town.places.xy) else town.places.xy.mean(axis=0, keepdims=True)
 
@@ -73,10 +79,13 @@ class Readings:
             http.put_passages(self._answers, self._token)
             self._answers = []
         self._signals(now, self._traffic.heads if due else changed, http)
+        if second % SAMPLE_S == 0:
+            self._segments.sample()
         if second % PLANTS_EVERY_S == 0:
             http.put_arrow(self._plant, self.plants(now), now)
             http.put_arrow(self._station, self.station(now), now)
             self._places(now, http)
+            self._streets(now, http)
         for number in range(second * 7 % LAMPS_EVERY_S, len(self._lamp), LAMPS_EVERY_S):
             warmth, rain = measure([self._town.lamps[number]], self._town.weather, now)
             for stream, value in zip(self._lamp[number], (*warmth, *rain), strict=True):
@@ -104,6 +113,12 @@ class Readings:
         shown = [self._traffic.heads[key].reading(now) for key in signals]
         streams = np.array([self._phase[r.signal] for r in shown], dtype=np.int64)
         http.put_arrow(streams, np.array([float(r.stage) for r in shown]), now, [r.parent for r in shown])
+
+    def _streets(self, now: int, http: HttpGateway) -> None:
+        speed, flow = self._segments.take()
+        streams, values = np.concatenate([self._speed, self._flow]), np.concatenate([speed, flow])
+        known = np.isfinite(values)
+        http.put_arrow(streams[known], values[known], now)
 
     def _places(self, now: int, http: HttpGateway) -> None:
         parking = self._parking

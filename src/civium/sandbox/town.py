@@ -15,6 +15,7 @@ from civium.sandbox.lamps import Lamp, place_lamps
 from civium.sandbox.parking import CarPark, Sign, place_signs, read_car_parks
 from civium.sandbox.places import Places, read_places
 from civium.sandbox.readers import Link, Reader, place_readers
+from civium.sandbox.segments import Segment, place_segments
 from civium.sandbox.streets import Streets, build_net, read_streets
 from civium.sandbox.sun import Plant, place_plants
 from civium.sandbox.weather import Weather
@@ -37,6 +38,7 @@ class Town:
     parking_signs: tuple[Sign, ...]
     readers: tuple[Reader, ...]
     links: tuple[Link, ...]
+    segments: tuple[Segment, ...]
     centre: tuple[float, float]  # longitude and latitude [deg]
     weather: Weather
     demand: Demand
@@ -77,6 +79,7 @@ def prepare(extract: Path, work: Path, seed: int, day: date, say: Callable[[str]
         parking_signs=tuple(place_signs(car_parks, streets)),
         readers=tuple(readers),
         links=tuple(links),
+        segments=tuple(place_segments(streets)),
         centre=(float(longitude), float(latitude)),
         weather=Weather(seed, float(longitude), float(latitude)),
         demand=Demand(streets, places, seed, day, scale),

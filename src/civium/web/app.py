@@ -30,6 +30,7 @@ from civium.web import (
     public,
     scores,
     sensorthings,
+    situations,
     sources,
     trials,
 )
@@ -102,6 +103,7 @@ def build_app(
         app.include_router(alarms.router)
         app.include_router(public.interface)
         app.include_router(public.router)
+        app.include_router(situations.router)
         app.include_router(openid.router)
         app.include_router(pages.router)
         app.get("/docs", include_in_schema=False)(_docs)

@@ -51,6 +51,7 @@ class Look:
 LOOKS = (
     Look("lamp_post", "air_temperature", "Lamp posts", "air temperature", "°C", offset=-273.15, decimals=1, radius=3.0),
     Look("detector", "queue_length", "Detectors", "queue", "vehicles", edges=(1, 2, 4, 7), radius=4.0),
+    Look("street_segment", "vehicle_speed", "Street segments", "speed", "km/h", factor=3.6, radius=3.0),
     Look("car_park", "parked_vehicles", "Car parks", "parked", "vehicles", radius=7.0),
     Look("parking_bay", "bay_taken", "Parking bays", "is", edges=(0.5,), radius=3.0, names=("free", "taken")),
     Look("parking_guide", "sign_shows", "Parking signs", "points to", edges=(0,), names=("none", "a car park")),

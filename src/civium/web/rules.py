@@ -72,6 +72,7 @@ _OF_ANYONE = (
         "GET /tiles/terrain/{zoom}/{x}/{y}.png",
     ),
     *(f"GET /register{path}" for path in ("", "/{practice}", "/export/{standard}.{form}")),
+    *("GET /datex2/v3/situations.json", "GET /datex2/v3/situations/events"),
     *("GET /ask", "POST /ask", "GET /cases/{key}"),
     *(f"GET /api/map{path}" for path in ("", "/places", "/values", "/past", "/sun")),
     *(
