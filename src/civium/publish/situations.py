@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from civium.core import to_datetime
 
 ABNORMAL = frozenset({"heavyTraffic", "queuingTraffic", "slowTraffic", "stationaryTraffic", "stopAndGo"}) | {
@@ -54,17 +52,16 @@ def open_situations(notices: Iterable[Mapping[str, Any]], kinds: Mapping[str, Ma
 def publication(
     situations: Sequence[Situation],
     places: Mapping[int, tuple[float, float]],
-    texts: Mapping[str, Mapping[str, str]],
     *,
     now: int,
     creator: str,
     country: str,
 ) -> dict[str, Any]:
-    """The message of situations. ``places``: longitude and latitude [deg] of things; ``texts``: practice, then notice
-    key; ``now`` [us]. A situation whose thing has no place is left out: DATEX II requires one."""
-    told = [
-        _situation(one, places[one.thing], texts.get(one.practice, {})) for one in situations if one.thing in places
-    ]
+    """The message of situations; ``places``: longitude and latitude [deg] of things; ``now`` [us].
+
+    A situation whose thing has no place is left out: DATEX II requires one.
+    """
+    told = [_situation(one, places[one.thing]) for one in situations if one.thing in places]
     payload = {
         "modelBaseVersionG": MODEL,
         "lang": "en",
@@ -89,7 +86,7 @@ def publication(
     }
 
 
-def _situation(situation: Situation, place: tuple[float, float], texts: Mapping[str, str]) -> dict[str, Any]:
+def _situation(situation: Situation, place: tuple[float, float]) -> dict[str, Any]:
     identity = f"{situation.practice}-{situation.thing}-{situation.records[0][1]['at']}"
     last = situation.records[-1][1]
     worst = max((one["severity"] for _, one in situation.records), key=list(_SEVERITY).index)
@@ -99,7 +96,7 @@ def _situation(situation: Situation, place: tuple[float, float], texts: Mapping[
         "situationVersionTime": _time(last["at"]),
         "headerInformation": {"informationStatus": {"value": "real"}},
         "situationRecord": [
-            _record(f"{identity}-{number}", kind, notice, situation.records[0][1]["at"], place, texts)
+            _record(f"{identity}-{number}", kind, notice, situation.records[0][1]["at"], place)
             for number, (kind, notice) in enumerate(_newest(situation.records))
         ],
     }
@@ -117,9 +114,8 @@ def _record(
     notice: Mapping[str, Any],
     begun: int,
     place: tuple[float, float],
-    texts: Mapping[str, str],
 ) -> dict[str, Any]:
-    text = texts.get(notice["key"], "{}").format_map(_Values(_values(notice)))
+    text = notice["values"]  # the words of the register with its values in them, as the record keeps them
     record: dict[str, Any] = {
         "idG": identity,
         "versionG": str(notice["at"]),
@@ -145,17 +141,6 @@ def _record(
         return {"sitReroutingManagement": record}
     record["abnormalTrafficType"] = {"value": kind}
     return {"sitAbnormalTraffic": record}
-
-
-def _values(notice: Mapping[str, Any]) -> Mapping[str, Any]:
-    values = notice["values"]
-    told: Mapping[str, Any] = msgspec.json.decode(values) if isinstance(values, str | bytes) else values
-    return told
-
-
-class _Values(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "?"
 
 
 def _time(instant: int) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from civium.sandbox.streets import Edge, Streets
 
 KINDS = ("motorway", "trunk", "primary", "secondary", "tertiary")
-MOST = 600
+MOST = 300
 SHORTEST_M = 25.0
 SAMPLE_S = 5
 MEASURES = {"vehicle_speed": "m/s", "vehicle_flow": "1"}

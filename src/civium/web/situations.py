@@ -81,7 +81,6 @@ def _message(city: City, told: Told) -> dict[str, Any]:
     return publication(
         found,
         {row.id: (row.lon, row.lat) for row in rows if row.lon is not None and row.lat is not None},
-        {name: registers[name].get("notices", {}) for name in kinds},
         now=city.clock.now(),
         creator=city.settings.register.organization or city.settings.name,
         country=_UNTOLD,

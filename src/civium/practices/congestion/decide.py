@@ -45,7 +45,7 @@ def decide(view: View, state: State, params: CongestionParams) -> tuple[Plan, St
     around = (now / STEP + shift * QUARTER for shift in (-1, 0, 1))
     level = np.min([usual(memory, step) for step in around], axis=0)  # a jam may come a little sooner or later
     told = _states(value, free, params)
-    kinds = _kinds(memory, value, told, sudden, level, now, params)
+    kinds = _kinds(memory, value, told, sudden, free, level, now, params)
     ways = _ways(network, kinds, value, flow, now, params)
     notices = _notices(memory, network, kinds, told, value, free, ways, now)
     estimates = _estimates(memory, network, value, told, free, now)
@@ -113,6 +113,7 @@ def _kinds(
     value: Floats,
     told: Ints,
     sudden: Bools,
+    free: Floats,
     level: Floats,
     now: int,
     params: CongestionParams,
@@ -125,9 +126,13 @@ def _kinds(
     before = memory["told"].astype(np.int64)
     jammed = told >= JAMMED
     known = known_hour(memory, now // STEP) & np.isfinite(level)
+    last = memory["last"].astype(np.float64)  # the newest reading first
     with np.errstate(invalid="ignore"):
         strange = value < params.unusual * level
-    kind = np.where(jammed, np.where(np.where(known, strange, sudden), INCIDENT, ROUTINE), NOTHING)
+        twice = strange & (last[:, 1] < params.unusual * level)  # a single red light is no incident
+        lasting = np.median(last, axis=1) < params.jam * free  # nor is it a jam
+    incident = jammed & np.where(known, strange & (sudden | twice), sudden)
+    kind = np.where(incident, INCIDENT, np.where(jammed & lasting, ROUTINE, NOTHING))
     kind = np.where((before == INCIDENT) & jammed, INCIDENT, kind)
     flows = (told == FREE) | (told == SLOW)
     memory["flowing"] = np.where(flows, np.where(memory["flowing"] > 0, memory["flowing"], now), 0)
