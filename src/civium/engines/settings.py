@@ -132,6 +132,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     organization: str = ""  # its official name; empty: the city's name
     contact_email: str = ""
     area: str = ""  # where the practices are used; empty: the city's name
+    country: str = ""  # its two letters (ISO 3166), for what is exchanged between countries
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

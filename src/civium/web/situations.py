@@ -83,5 +83,5 @@ def _message(city: City, told: Told) -> dict[str, Any]:
         {row.id: (row.lon, row.lat) for row in rows if row.lon is not None and row.lat is not None},
         now=city.clock.now(),
         creator=city.settings.register.organization or city.settings.name,
-        country=_UNTOLD,
+        country=city.settings.register.country.lower() or _UNTOLD,
     )
