@@ -1,6 +1,7 @@
 """A green wave ahead of each vehicle on a mission, and a way back to normal behind it."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -52,11 +53,12 @@ TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class _City:
-    """What does not change from call to call in one turn; ``times`` [s] by street."""
+    """What does not change from call to call in one turn; ``times`` [s] and ``names`` by street."""
 
     streets: Streets
     junctions: Junctions
     times: Floats
+    names: tuple[str, ...]
     counts: dict[int, float]
     queues: dict[int, float]
     shown: Ints
@@ -119,7 +121,9 @@ def _city(view: View) -> _City:
     shown = np.array([_phase_shown(phase.get(s.thing), s.phases) for s in junctions.signals], dtype=np.int64)
     queues, counts = numbers(view, "queue_length"), numbers(view, "vehicle_count")
     times = _times(streets, numbers(view, "street_speed"))
-    return _City(streets, junctions, times, {**queues, **counts}, queues, shown)
+    called = dict(zip(*(view.things.column(name).to_pylist() for name in ("thing", "name")), strict=True))
+    names = tuple(called.get(thing) or key for thing, key in zip(streets.thing.tolist(), streets.key, strict=True))
+    return _City(streets, junctions, times, names, {**queues, **counts}, queues, shown)
 
 
 def _phase_shown(told: float | None, phases: int) -> int:
@@ -172,8 +176,11 @@ def _find_route(
     call.route, call.along = route, begin.along
     call.anchor, call.anchored = begin.along, call.seen if call.seen >= 0 else now
     call.status = WAITING
-    streets = " ".join(city.streets.key[street] for street in route.tolist())
-    return [Notice("desk", "info", "route", {"seconds": round(time), "streets": streets}, about=call.vehicle)]
+    keys = " ".join(city.streets.key[street] for street in route.tolist())  # for terminals; the text has the names
+    streets = ", ".join(name for name, _ in groupby(city.names[street] for street in route.tolist()))
+    return [
+        Notice("desk", "info", "route", {"seconds": round(time), "streets": streets, "route": keys}, about=call.vehicle)
+    ]
 
 
 def _target(call: Call, streets: Streets, params: CorridorParams) -> list[Place]:

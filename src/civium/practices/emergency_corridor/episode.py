@@ -174,7 +174,7 @@ class _Drivers:
         for notice in plan.notices:
             for k in self._under_way if notice.key == "route" else ():
                 if self.city.vehicle(k) == notice.about:
-                    self._take(f"{PREFIX}{k}", notice.values["streets"].split(), self._calls[k].streets[-1])
+                    self._take(f"{PREFIX}{k}", notice.values["route"].split(), self._calls[k].streets[-1])
 
     def _take(self, vehicle: str, route: list[str], end: str) -> None:
         if vehicle not in self._sim.vehicle.getIDList():

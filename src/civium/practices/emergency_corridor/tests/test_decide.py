@@ -280,7 +280,7 @@ def test_the_route_avoids_where_nobody_comes_on() -> None:
     routes = {}
     for speed in (15.0, 1.0):
         plans, _ = turns(lambda t, v=speed: drive(t, streets=other_way(), speeds={"main1": v}), 2)
-        routes[speed] = plans[0].notices[0].values["streets"].split()
+        routes[speed] = plans[0].notices[0].values["streets"].split(", ")
     assert routes[15.0] == ["main0", "main1", "main2", "main3"]
     assert routes[1.0] == ["main0", "detour", "main2", "main3"]
 

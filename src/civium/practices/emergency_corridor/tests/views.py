@@ -124,7 +124,7 @@ def view(
         {
             "thing": ids,
             "kind": kinds,
-            "name": kinds,
+            "name": [*kinds[: -len(streets)], *(str(street.get("street")) for street in streets)] if streets else kinds,
             "lon": pa.nulls(len(ids), pa.float64()),
             "lat": pa.nulls(len(ids), pa.float64()),
             "facts": facts,
