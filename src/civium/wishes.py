@@ -4,6 +4,7 @@ A wish is a decision of the practice ``operator``: nobody's code made it, so it 
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,18 @@ class Wishes:
     def __init__(self, city: "City") -> None:
         self._city = city
 
-    async def ask(self, command: Command, who: str, *, key: str = "", content: bytes = b"") -> int:
+    async def ask(
+        self,
+        command: Command,
+        who: str,
+        *,
+        key: str = "",
+        content: bytes = b"",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> int:
         """Put a wish on the record; returns the id of its task, whose status says what the guard made of it.
+
+        ``parameters`` say it by the names that its capability has for them.
 
         A repeat under the idempotency ``key`` gives the first one's id. Raises InputRefused (409) for other ``content``
         under a used key.
@@ -51,7 +62,7 @@ class Wishes:
         decision, asked = f"{OPERATOR}.{name}", digest.of_bytes(content)
         plan = Plan((command,))
         known = await asyncio.to_thread(city.catalog.last, ACTUATORS.name, [command.actuator])
-        facts = [(row["id"], row["facts"]) for row in known.values() if not row["gone"]]
+        facts = [(row["id"], row["facts"]) for row in known.values() if not row["gone"] and row["thing"] is not None]
         actuators = pa.table({"actuator": [one for one, _ in facts], "facts": [one for _, one in facts]})
         cut = {"CAT": city.catalog.applied()}
         settings = await asyncio.to_thread(city.catalog.settings, cut["CAT"])
@@ -68,6 +79,7 @@ class Wishes:
                 "mandate": str(Mandate.ACT), "advise_only": settings.advise_only, "asked": asked,
                 "digests": {"plan": digest.of_bytes(encoded)}, "plan": msgspec.json.decode(encoded),
                 "events": [asdict(event) for event in events],
+                **({} if parameters is None else {"parameters": dict(parameters)}),
             }  # fmt: skip
 
         await city.ledger.append(entry)

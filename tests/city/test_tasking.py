@@ -266,10 +266,7 @@ def test_tasks_are_read_as_the_others_are(city: CityProcess, ids: dict[str, dict
     nested = f"{ROOT}/TaskingCapabilities({valve})/Tasks({made[0]})"
     assert city.client.http.delete(nested).status_code == 405
     for method in ("PATCH", "PUT"):
-        for path in (f"Tasks({made[0]})", f"Actuators({valve})", f"Tasks({made[0]})/TaskingCapability"):
-            assert city.client.http.request(method, f"{ROOT}/{path}", json={}).status_code == 405
-    for path in ("TaskingCapabilities", "Actuators"):
-        assert city.client.http.post(f"{ROOT}/{path}", json={}).status_code == 405
+        assert city.client.http.request(method, f"{ROOT}/Tasks({made[0]})", json={}).status_code == 405
 
 
 def test_what_cannot_be_sent_says_why(city: CityProcess, ids: dict[str, dict[str, int]]) -> None:

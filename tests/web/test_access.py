@@ -193,3 +193,15 @@ def test_a_new_city_tells_its_first_administrators_token_once(
     started.start()
     assert (started.folder / "said.txt").read_text().count("told this once") == 1
     assert httpx.get(f"{started.url}/api/me", headers=headers).status_code == 200
+
+
+def test_a_token_is_also_the_password_of_basic_whatever_the_name(city: CityProcess) -> None:
+    own = make(city, "basic", "administrator")["token"]
+    with httpx.Client(base_url=city.url) as http:
+        assert http.get("/api/me", auth=("anyone", own)).json()["role"] == "administrator"
+        assert http.get("/api/me", auth=("anyone", own + "x")).status_code == 401
+        for given in ("Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Basic Og=="):
+            assert http.get("/api/me", headers={"Authorization": given}).status_code == 401
+        http.cookies.clear()
+        elsewhere = {"Origin": "https://elsewhere.example"}
+        assert http.post("/api/switch", auth=("x", own), headers=elsewhere, json={}).status_code == 403

@@ -228,6 +228,9 @@ def test_what_is_hidden_is_not_there_to_refer_to(house: House) -> None:
             "behind": ("POST", f"/v1.1/Things({one(house.hidden_thing)['@iot.id']})/Datastreams", stream),
             "task": ("POST", "/v1.1/Tasks", {"TaskingCapability": one(house.actuator),
                      "taskingParameters": {"value": 3}}),
+            "capability": ("POST", "/v1.1/TaskingCapabilities", {"name": "x", "description": "",
+                           "taskingParameters": {}, "Thing": {"@iot.id": house.thing},
+                           "Actuator": one(house.actuator)}),
         }  # fmt: skip
         return {name: house.ask("operator", path, method, json=body) for name, (method, path, body) in bodies.items()}
 
@@ -261,8 +264,10 @@ def test_what_is_hidden_answers_as_what_is_not_there(house: House, caller: str) 
         assert answers[0].status_code == answers[1].status_code, path
         assert bodies[0] == bodies[1], path
     for method, body in (("PATCH", {"description": "x"}), ("PUT", {"name": "x", "description": "x"}), ("DELETE", None)):
-        for path in ("/v1.1/Things({})", "/v1.1/Datastreams({})"):
-            identity = house.hidden_thing if "Things" in path else house.hidden
+        ways = {"Things": house.hidden_thing, "Datastreams": house.hidden}
+        ways |= dict.fromkeys(("Actuators", "TaskingCapabilities"), house.actuator)
+        for plural, identity in ways.items():
+            path = f"/v1.1/{plural}({{}})"
             answers = [house.ask(caller, path.format(one), method, json=body) for one in (identity, 999_999)]
             bodies = [re.sub(r"\d+", "N", one.text) for one in answers]
             assert (answers[0].status_code, bodies[0]) == (answers[1].status_code, bodies[1]), (method, path)

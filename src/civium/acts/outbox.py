@@ -5,7 +5,7 @@ idempotent by id, and estimates are looked up in the store before they are writt
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,8 @@ from civium.engines.passing import TROUBLE
 from civium.ledger.projection import decides
 from civium.ledger.record import Ledger, events_entry
 
+# What was admitted: the event, the command, and its parameters where they have names of their own.
+_Sent = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any] | None]
 WriteEstimates = Callable[[str, str, list[Estimate], bool], Awaitable[None]]
 _RETRY_S = 0.5
 _MARK = "outbox"
@@ -93,21 +95,25 @@ class Outbox:
         admitted = [e for e in entry.get("events", ()) if e["what"] == "admitted"]
         if admitted:
             plans = {entry["id"]: entry} if decides(entry) else await self._turns(admitted)
-            await self._send([(e, plans[e["decision"]]["plan"]["commands"][e["command"]]) for e in admitted], now)
+            of = [(e, plans[e["decision"]]) for e in admitted]
+            commands = [(e, one["plan"]["commands"][e["command"]], one.get("parameters")) for e, one in of]
+            await self._send(commands, now)
         if decides(entry) and entry["plan"]["estimates"]:
             estimates = [msgspec.convert(e, Estimate) for e in entry["plan"]["estimates"]]
             await self._write_estimates(entry["practice"], entry["id"], estimates, again)
 
-    async def _send(self, commands: list[tuple[Mapping[str, Any], Mapping[str, Any]]], now: int) -> None:
-        about = await asyncio.to_thread(self._catalog.last, ACTUATORS.name, [c["actuator"] for _, c in commands])
+    async def _send(self, commands: Sequence[_Sent], now: int) -> None:
+        about = await asyncio.to_thread(self._catalog.last, ACTUATORS.name, [c["actuator"] for _, c, _ in commands])
         events: list[DecisionEvent] = []
         for protocol, sender in self._senders.items():
-            due = [(e, c) for e, c in commands if about[c["actuator"]]["protocol"] == protocol and c["until"] > now]
-            mine = [(e, c) for e, c in due if not about[c["actuator"]]["gone"]]
+            of = [one for one in commands if about[one[1]["actuator"]]["protocol"] == protocol]
+            due = [one for one in of if one[1]["until"] > now]
+            away = {n for n, row in about.items() if row["gone"] or row["thing"] is None}
+            mine = [one for one in due if one[1]["actuator"] not in away]
             events += [
                 DecisionEvent(e["decision"], e["command"], "failed", now, protocol, "the actuator was taken away")
-                for e, c in due
-                if about[c["actuator"]]["gone"]
+                for e, c, _ in due
+                if c["actuator"] in away
             ]
             tasks = [
                 Task(
@@ -117,10 +123,11 @@ class Outbox:
                     address=about[c["actuator"]]["address"],
                     value=c["value"],
                     until=c["until"],
+                    parameters=parameters,
                 )
-                for e, c in mine
+                for e, c, parameters in mine
             ]
-            for (e, _), why in zip(mine, await sender.send(tasks) if tasks else [], strict=True):
+            for (e, _, _), why in zip(mine, await sender.send(tasks) if tasks else [], strict=True):
                 what = "sent" if why is None else "failed"
                 events.append(DecisionEvent(e["decision"], e["command"], what, now, protocol, why or ""))
 

@@ -1,7 +1,8 @@
 """The task: one admitted command on its way to a device."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,17 +19,18 @@ class Task:
     address: str
     value: float | str
     until: int
+    parameters: Mapping[str, Any] | None = None  # by the names that its capability has for them
 
     def encode(self) -> bytes:
         """What the device reads (JSON); ``taskingParameters`` as a client of the standard looks for them."""
-        until = to_datetime(self.until).isoformat()
+        until, own = to_datetime(self.until).isoformat(), self.parameters
         return msgspec.json.encode(
             {
                 "id": self.id,
                 "decision": self.decision,
                 "value": self.value,
                 "until": until,
-                "taskingParameters": {"value": self.value, "until": until},
+                "taskingParameters": {**({"value": self.value} if own is None else own), "until": until},
             }
         )
 

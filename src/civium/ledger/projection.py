@@ -241,7 +241,7 @@ def _fold_decision(connection: Any, seq: int, entry: Mapping[str, Any]) -> None:
                 "tier": command["tier"],
                 "until": command["until"],
                 "created": entry["tick"],
-                "wish": _wish(command),
+                "wish": _wish(command, entry.get("parameters")),
                 "status": "",
                 "status_at": entry["tick"],
                 "history": "[]",
@@ -298,8 +298,10 @@ def _fold_events(connection: Any, seq: int, events: Sequence[Mapping[str, Any]])
     connection.execute(change, told)
 
 
-def _wish(command: Mapping[str, Any]) -> str:
-    wish = {"value": command["value"], "until": _instant(command["until"]), "tier": Tier(command["tier"]).name.lower()}
+def _wish(command: Mapping[str, Any], parameters: Mapping[str, Any] | None) -> str:
+    """What a Task tells of its parameters: those of its capability, or the value."""
+    own = {"value": command["value"]} if parameters is None else parameters
+    wish = {**own, "until": _instant(command["until"]), "tier": Tier(command["tier"]).name.lower()}
     if command["because"]:
         wish["because"] = command["because"]
     return msgspec.json.encode(wish).decode()

@@ -145,7 +145,8 @@ def _things(connection: Connection, edits: Edits) -> set[int]:
         for some in (edits.rows, edits.updates, edits.deletes):
             found |= {row["thing"] for row in some.get(table, ()) if row.get("thing") is not None}
     for owned in (ACTUATORS, HISTORICAL_LOCATIONS):
-        found |= set(connection.scalars(select(owned.c.thing).where(among_ids(owned.c.id, _ids(edits, owned.name)))))
+        mine = select(owned.c.thing).where(owned.c.thing.is_not(None), among_ids(owned.c.id, _ids(edits, owned.name)))
+        found |= set(connection.scalars(mine))
     here = among_ids(THING_LOCATIONS.c.location, _ids(edits, "locations"))
     return found | set(connection.scalars(select(THING_LOCATIONS.c.thing).where(here)))
 

@@ -245,7 +245,8 @@ class _Planner:
         if known is None:
             return self._add(table, row)
         other = {name: value for name, value in row.items() if known[name] != value}
-        if fixed := sorted(other.keys() & _FIXED.keys()):
+        free = {"thing"} if known.get("thing", 0) is None else set()  # an actuator of which nothing may be asked yet
+        if fixed := sorted(other.keys() & _FIXED.keys() - free):
             what = ", ".join(_FIXED[name] for name in fixed)
             raise InputRefused(f"{noun} '{row['key']}' is registered already with another {what}: give it another key")
         if other:

@@ -1,12 +1,13 @@
 """Who asks: each request has its caller before anything else looks at it, and each route says who may come.
 
-A program sends its token in ``Authorization: Bearer``. A browser sends the cookie that a login gave it; with that a
-change needs the header ``X-Civium-CSRF`` too, which no page elsewhere can know. A change that a page elsewhere begins
-is refused whoever it is from.
+A program sends its token in ``Authorization: Bearer``, or where it knows no other way as the password of ``Basic``,
+whatever the name. A browser sends the cookie that a login gave it; with that a change needs the header
+``X-Civium-CSRF`` too, which no page elsewhere can know. A change that a page elsewhere begins is refused whoever it is
+from.
 """
 
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -99,6 +100,17 @@ def bearer(authorization: bytes) -> bytes | None:
     return given.strip() if scheme.lower() == b"bearer" else None
 
 
+def _password(authorization: bytes) -> bytes | None:
+    """The password in a header ``Authorization: Basic``; None for another scheme."""
+    scheme, _, given = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return b64decode(given.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     authorization: bytes
@@ -139,7 +151,7 @@ def _recognise(scope: Scope, city: City) -> tuple[Caller, str]:
     if changes and _from_elsewhere(asked, city.settings.rights.origins):
         raise InputRefused("a page of another host may not change anything here", status=403)
     if asked.authorization and not scope["path"].startswith(_OWN_TOKENS):
-        secret = bearer(asked.authorization)
+        secret = bearer(asked.authorization) or _password(asked.authorization)
         caller = None if secret is None else rights.caller(secret)
         if caller is None:
             raise unknown_token(scope)

@@ -33,7 +33,6 @@ _TO_MANY = {link.name for entity in ENTITIES for link in entity.links if link.ma
 # The same of Tasking: a collection, and one entity.
 _TASKED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Tasks": (("POST",), ("DELETE",)),
-    **dict.fromkeys(("TaskingCapabilities", "Actuators", "TaskingCapability", "Actuator"), ((), ())),
 }
 _OF_ENTITY = (*_READ, "PATCH", "PUT", "DELETE")
 

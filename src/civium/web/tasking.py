@@ -29,11 +29,11 @@ async def create_task(request: Request) -> Response:
     the `reason`), or advised while the city is switched to advise."""
     city, path, body = city_of(request), path_of(request), await body_of(request)
     hidden = set(city.rights.hidden_things(caller_of(request)).tolist())
-    command, who = await asyncio.to_thread(decode_task, path, body, city.catalog, city.clock.now(), hidden)
+    command, who, parameters = await asyncio.to_thread(decode_task, path, body, city.catalog, city.clock.now(), hidden)
     await asyncio.to_thread(_may_ask, request, command.actuator)
     who = caller_of(request).signed(who)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
-    task = await city.wishes.ask(command, who, key=key, content=path.encode() + b"\0" + body)
+    task = await city.wishes.ask(command, who, key=key, content=path.encode() + b"\0" + body, parameters=parameters)
     base, now = root_of(request), city.clock.now()
     record = city.ledger.projection.engine
     told = await asyncio.to_thread(read, f"Tasks({task})", "", city.catalog, city.store, base, now, None, record)

@@ -112,8 +112,9 @@ def test_things_are_expanded_to_their_tasks(asked: Any) -> None:
     assert "Tasks@iot.nextLink" in capability
 
 
-def test_actuators_are_not_made_by_deep_insert(own_city: Any) -> None:
-    capability = {"name": "a", "description": "b", "taskingParameters": {}}
+def test_tasks_are_not_made_by_deep_insert(own_city: Any) -> None:
+    actuator = {"name": "a", "description": "b", "encodingType": "text/plain", "metadata": ""}
+    capability = {"name": "a", "description": "b", "taskingParameters": {}, "Actuator": actuator, "Tasks": [{}]}
     body = {"name": "x", "description": "y", "TaskingCapabilities": [capability]}
-    with pytest.raises(Exception, match="actuators come with POST /api/register"):
+    with pytest.raises(Exception, match="a Task is asked for by itself"):
         own_city.post("Things", msgspec.json.decode(msgspec.json.encode(body)))

@@ -58,6 +58,11 @@ class _JsonHolds(_Spelled):
     name, type = "json_holds", Boolean()
 
 
+class _JsonObject(_Spelled):
+    inherit_cache = True
+    name, type = "json_object", Text()
+
+
 class _Coordinate(_Spelled):
     inherit_cache = True
     name, type = "coordinate", Double()
@@ -115,6 +120,11 @@ def json_ways(column: Sql, keys: Sequence[str]) -> tuple[Sql, dict[str, Sql]]:
         "bool": _JsonTruth(column, path),
     }
     return _JsonText(column, path), ways
+
+
+def json_address(key: Sql, kind: Sql, protocol: Sql) -> Sql:
+    """A JSON object of the key, the kind and the protocol of something."""
+    return _JsonObject(key, kind, protocol)
 
 
 def json_holds(column: Sql, keys: Sequence[str], item: str) -> Sql:
@@ -206,6 +216,10 @@ _SPELLINGS: dict[type[_Spelled], Spelling] = {
     _JsonNumber: (_sqlite_json("integer", "real"), "CAST(civium_json({0}, {1}, 'number') AS double precision)"),
     _JsonTruth: (_sqlite_json("true", "false"), "CAST(civium_json({0}, {1}, 'boolean') AS boolean)"),
     _JsonHolds: (_SQLITE_HOLDS, "(CAST(civium_json({0}, {1}, 'array') AS jsonb) @> CAST({2} AS jsonb))"),
+    _JsonObject: (
+        "json_object('key', {0}, 'kind', {1}, 'protocol', {2})",
+        "CAST(json_build_object('key', {0}, 'kind', {1}, 'protocol', {2}) AS text)",
+    ),
     _Coordinate: (_SQLITE_POINT, "civium_point({0}, {1})"),
     _Constant: ("{0}", '({0} COLLATE "C")'),
     _Position: ("instr({0}, {1})", "strpos({0}, {1})"),

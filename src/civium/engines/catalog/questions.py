@@ -85,7 +85,7 @@ def things_of(held: Held, kinds: Sequence[str]) -> Select[Any]:
 def actuators_of(held: Held, kind: str) -> Select[Any]:
     """Actuators of a kind."""
     c = held(ACTUATORS).c
-    return select(c.id, c.thing, c.kind, c.name, c.facts).where(c.kind == kind).order_by(c.id)
+    return select(c.id, c.thing, c.kind, c.name, c.facts).where(c.kind == kind, c.thing.is_not(None)).order_by(c.id)
 
 
 def settings(connection: Connection, cat_seq: int) -> Settings:

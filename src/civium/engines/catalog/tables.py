@@ -48,6 +48,10 @@ def _to(name: str, table: str) -> Column[Any]:
     return Column(name, Id, ForeignKey(f"{table}.id"), nullable=False)
 
 
+def _perhaps(name: str) -> Column[Any]:
+    return Column(name, Words, nullable=True)
+
+
 def _words(name: str, default: str = "") -> Column[Any]:
     return Column(name, Words, nullable=False, default=default)
 
@@ -214,7 +218,7 @@ ACTUATORS = Table(
     METADATA,
     _id(),
     _key(),
-    _to("thing", "things"),
+    Column("thing", Id, ForeignKey("things.id"), nullable=True),  # none: nothing may be asked of it yet
     _words("name"),
     _words("description"),
     _words("kind"),
@@ -222,6 +226,10 @@ ACTUATORS = Table(
     _words("address"),
     _words("facts", "{}"),  # minimum, maximum, choices, safe ...
     _seq(),
+    # What a client of SensorThings said of what may be asked, and of the device itself; null: the above says it.
+    _perhaps("parameters"),  # a DataRecord, as JSON
+    _perhaps("properties"),
+    *(_perhaps(f"device_{name}") for name in ("name", "description", "encoding", "metadata", "properties")),
     Index(None, "thing"),
     Index(None, "kind"),
 )

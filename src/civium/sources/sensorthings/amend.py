@@ -18,12 +18,12 @@ from civium.engines.catalog.streams import VALUE_TYPES
 from civium.engines.catalog.tables import COMPONENTS, HISTORICAL_LOCATION_LOCATIONS, THING_LOCATIONS
 from civium.sources.batch import NOTHING_STORED
 from civium.sources.examine import examine
-from civium.sources.sensorthings import multi
+from civium.sources.sensorthings import capabilities, multi
 from civium.sources.sensorthings.amendment import Amendment, found, stored
 from civium.sources.sensorthings.body import decode_body
 from civium.sources.sensorthings.entities import Writer
 from civium.sources.sensorthings.json_patch import patched
-from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, Entity, Link, target
+from civium.sources.sensorthings.model import BY_NAME, CAPABLE, OBSERVATIONS, Entity, Link, target
 from civium.sources.sensorthings.moment import Row
 from civium.sources.sensorthings.observations import decode_messages
 from civium.sources.sensorthings.read import Library
@@ -85,7 +85,10 @@ def update_into(
     if entity.table is OBSERVATIONS:
         return entity, row, _observation(row, content, replace, writer, library, plan, future_s)
     update = _Update(plan, writer, entity, row, content, replace)
-    update.go()
+    if entity.name in CAPABLE:
+        update.capability()
+    else:
+        update.go()
     return entity, row, update.corrections
 
 
@@ -141,6 +144,13 @@ class _Update:
             self.plan.edits.updates.setdefault(entity.table.name, []).append({"id": self.row["id"], **changed})
         if "key" in changed and self.plan.catalog.ids_by_key(entity.table.name, [changed["key"]]):
             raise InputRefused(f"the key '{changed['key']}' is taken", status=409)
+
+    def capability(self) -> None:
+        """Put into the plan what changes of an Actuator, or of what may be asked of it."""
+        told = {} if self.replace else {one.name: self.writer.value(one, self.row) for one in self.entity.fields}
+        thing, own = self.content.get("Thing"), self.entity.link("Thing")
+        moved = None if thing is None or own is None else self.reference(own, thing, f"{self.entity.name}/Thing")
+        capabilities.update(self.plan, self.entity, self.row, self.content, {**told, **self.content}, moved)
 
     def _components(self) -> dict[str, Any]:
         """The values of the results of a MultiDatastream as they are to be; no others once there are results."""

@@ -191,14 +191,13 @@ class Writer:
     def value(self, field: Field, row: Row) -> Any:
         """The JSON value of a field."""
         match field.kind:
-            case "constant":
-                return field.column
             case "parts":
                 return {name: row[column] for name, column in PARTS[field.column].items()}
             case "components":
                 return multi.told(row["components"])[field.name]
             case "tasking":
-                return tasking_parameters(row["name"], _decoded(row[field.column]) or {})
+                told = _decoded(row["parameters"])
+                return tasking_parameters(row["name"], _decoded(row["facts"]) or {}) if told is None else told
         stored = row[field.column]
         match field.kind:
             case "string" | "id":

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import DateTime as Instant
 
 from civium.engines.catalog import tables
+from civium.engines.catalog.dialects import constant, json_address
 from civium.engines.catalog.streams import COMPLEX_TYPE
 
 # The lake's rows as they are now, as SQL sees them; times there are UTC without a zone.
@@ -70,8 +71,8 @@ class Field:
     ``kind`` is one of string, json, geometry (GeoJSON), document (text, or JSON if it looks so), unit, time [us since
     epoch], period, instant, result, quality, valid; the last five are those of Observations. Of a Datastream's derived
     fields, area and span, no column is kept: they come of its Observations. Components, of a MultiDatastream, are in a
-    table of their own. Of Tasking: parts (an object of columns,
-    ``PARTS``), constant (``column`` is the value itself) and tasking (the parameters that an actuator's facts allow).
+    table of their own. Of Tasking: parts (an object of columns, ``PARTS``) and tasking (the parameters that an
+    actuator's facts allow, unless others were told).
     """
 
     name: str
@@ -130,6 +131,24 @@ _SINGLE, _MULTI = (
         ("multi_datastreams", tables.DATASTREAMS.c.observation_type == COMPLEX_TYPE),
     )
 )
+_C = tables.ACTUATORS.c
+_ADDRESS = json_address(_C.key, _C.kind, _C.protocol)
+# An actuator of the city is both: what can be asked of it, once it is of a Thing, and the device that does it.
+_CAPABILITY = (
+    select(_C.id, _C.thing, _C.name, _C.description, _C.facts, _C.parameters)
+    .add_columns(func.coalesce(_C.properties, _ADDRESS).label("properties"))
+    .where(_C.thing.is_not(None))
+    .subquery("tasking_capabilities")
+)
+_DEVICE = select(
+    _C.id,
+    _C.thing,
+    func.coalesce(_C.device_name, _C.name).label("name"),
+    func.coalesce(_C.device_description, _C.description).label("description"),
+    func.coalesce(_C.device_encoding, constant("application/json")).label("encoding_type"),
+    func.coalesce(_C.device_metadata, _C.facts).label("metadata"),
+    func.coalesce(_C.device_properties, _ADDRESS).label("properties"),
+).subquery("devices")
 _NAME = Field("name", "string", "name")
 _DESCRIPTION = Field("description", "string", "description")
 _PROPERTIES = Field("properties", "json", "properties", mandatory=False)
@@ -279,7 +298,6 @@ ENTITIES = (
         (_NAME, _DESCRIPTION, _ENCODING, Field("feature", "geometry", "feature"), _PROPERTIES),
         (Link("Observations", "Observation", many=True, theirs="feature"),),
     ),
-    # An actuator of the city is both: what can be asked of it, and the device that does it.
     Entity(
         "TaskingCapability",
         "TaskingCapabilities",
@@ -288,13 +306,14 @@ ENTITIES = (
             _NAME,
             _DESCRIPTION,
             Field("taskingParameters", "tasking", "facts"),
-            Field("properties", "parts", "actuators", mandatory=False),
+            _PROPERTIES,
         ),
         (
             Link("Thing", "Thing", many=False, own="thing", mandatory=True),
             Link("Actuator", "Actuator", many=False, own="id", mandatory=True),
             Link("Tasks", "Task", many=True, theirs="actuator"),
         ),
+        seen=_CAPABILITY,
     ),
     Entity(
         "Actuator",
@@ -303,11 +322,12 @@ ENTITIES = (
         (
             _NAME,
             _DESCRIPTION,
-            Field("encodingType", "constant", "application/json"),
-            Field("metadata", "document", "facts"),
-            Field("properties", "parts", "actuators", mandatory=False),
+            _ENCODING,
+            Field("metadata", "document", "metadata"),
+            _PROPERTIES,
         ),
         (Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="id"),),
+        seen=_DEVICE,
     ),
     Entity(
         "Task",
@@ -325,14 +345,12 @@ ENTITIES = (
         (Link("TaskingCapability", "TaskingCapability", many=False, own="actuator", mandatory=True),),
     ),
 )
-TASKING = ("TaskingCapability", "Actuator", "Task")  # not made or changed as the others are
+CAPABLE = ("TaskingCapability", "Actuator")  # two sides of one row
+TASKING = (*CAPABLE, "Task")  # not made or changed as the others are
 BY_NAME = {entity.name: entity for entity in ENTITIES}
 BY_PLURAL = {entity.plural: entity for entity in ENTITIES}
 # The columns of a field of the kind ``parts``, by its ``column``.
-PARTS: dict[str, dict[str, str]] = {
-    name: {column: column for column in columns}
-    for name, columns in {"actuators": ("key", "kind", "protocol"), "commands": ("decision", "practice", "who")}.items()
-}
+PARTS: dict[str, dict[str, str]] = {"commands": {name: name for name in ("decision", "practice", "who")}}
 UNIT_COLUMNS = {"name": "unit_name", "symbol": "unit_symbol", "definition": "unit_definition"}
 
 

@@ -20,7 +20,7 @@ from civium.sources.sensorthings.entities import Writer, part
 from civium.sources.sensorthings.fetch import Group, Source
 from civium.sources.sensorthings.formats import FORMATS, Streamed, stream
 from civium.sources.sensorthings.ground import Ground
-from civium.sources.sensorthings.model import ENTITIES, OBSERVATIONS, TASKING, Entity
+from civium.sources.sensorthings.model import ENTITIES, OBSERVATIONS, Entity
 from civium.sources.sensorthings.moment import LakeMoment, Moment, Punctual, TimedReader
 from civium.sources.sensorthings.place import Place, resolve
 from civium.sources.sensorthings.query import parse_query
@@ -57,9 +57,9 @@ class Library:
         moment = self.moment or LakeMoment(self.observations)
 
         def sees(entity: Entity, identity: int) -> bool:
-            if entity.table is OBSERVATIONS or entity.name in TASKING:
+            if entity.table is OBSERVATIONS or entity.name == "Task":
                 return True  # neither is referred to
-            return bool(sight.seen(entity.name, entity.table, [identity], moment, self.catalog))
+            return bool(sight.seen(entity.name, entity.rows, [identity], moment, self.catalog))
 
         return sees
 

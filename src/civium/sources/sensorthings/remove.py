@@ -8,11 +8,12 @@ from sqlalchemy import select
 from civium.core import InputRefused
 from civium.core.observations import CORRECTION
 from civium.engines.catalog import references
-from civium.engines.catalog.tables import LOCATIONS, THING_LOCATIONS
+from civium.engines.catalog.tables import ACTUATORS, LOCATIONS, THING_LOCATIONS
 from civium.sources.changes import Edits
+from civium.sources.sensorthings import capabilities
 from civium.sources.sensorthings.amendment import ROWS_OF_IDS, Amendment, found, resolved, stored
 from civium.sources.sensorthings.entities import Writer
-from civium.sources.sensorthings.model import OBSERVATIONS
+from civium.sources.sensorthings.model import CAPABLE, OBSERVATIONS
 from civium.sources.sensorthings.moment import ObservationReader
 from civium.sources.sensorthings.query import parse_query
 from civium.sources.sensorthings.read import Library
@@ -52,6 +53,10 @@ def delete_with(writer: Writer, path: str, library: Library) -> Amendment:
             raise InputRefused(f"there is no {entity.name} {row['id']}", status=404)
         return Amendment(entity, row["id"], Edits(), gone)
     connection = writer.source.ground.connection
+    if entity.name in CAPABLE:
+        before = library.catalog.last(ACTUATORS.name, [row["id"]])[row["id"]]
+        if left := capabilities.remove(entity, row, before):
+            return Amendment(entity, row["id"], left)
     edits = Edits(deletes=references.cascade(connection, entity.table, [row["id"]]))
     if entity.name == "Location":
         _leave_no_earlier_place(edits, writer)

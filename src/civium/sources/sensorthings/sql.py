@@ -163,8 +163,6 @@ class CatalogueScope(Scope):
             case "parts":
                 column = PARTS[field.column].get(keys[0]) if len(keys) == 1 else None
                 return Value("string", self.row.c[column]) if column else None
-            case "constant" if not keys:
-                return Value("string", dialects.constant(field.column))
             case "area" if keys == ("type",):
                 return Value("string", self.calculated("area type", self._area_types, Text()))
             case "json" | "geometry" if keys:

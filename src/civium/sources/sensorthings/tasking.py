@@ -17,6 +17,7 @@ from civium.engines.catalog import Catalog
 from civium.engines.catalog.tables import ACTUATORS
 from civium.sources.instants import read_instant
 from civium.sources.sensorthings.body import decode_body
+from civium.sources.sensorthings.records import fields_of, value_of
 
 _PATH = re.compile(r"(?:TaskingCapabilities\((\d{1,18})\)/)?Tasks")
 _LONGEST = {"because": 1000, "who": 100}  # characters
@@ -62,8 +63,9 @@ def _value(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def decode_task(
     path: str, body: bytes, catalog: Catalog, now: int, hidden: Set[int] = frozenset()
-) -> tuple[Command, str]:
-    """The command that a body (JSON) at ``Tasks`` or ``TaskingCapabilities(1)/Tasks`` asks for, and for whom.
+) -> tuple[Command, str, dict[str, Any] | None]:
+    """The command that a body (JSON) at ``Tasks`` or ``TaskingCapabilities(1)/Tasks`` asks for, for whom, and
+    what it says by parameters that a client declared (None: by ours).
 
     ``now`` [us since epoch] is when its duration begins; the actuators of ``hidden`` things are not
     there. Raises InputRefused: 400 that names the parameter, 404 for a path that leads nowhere.
@@ -78,12 +80,13 @@ def decode_task(
         raise InputRefused(f"Task has no property '{unknown[0][:60]}'; it may have {', '.join(sorted(_BODY))}")
     actuator = _capability(content.get("TaskingCapability"), int(match[1]) if match[1] else None)
     row = catalog.last(ACTUATORS.name, [actuator]).get(actuator) if actuator < 2**63 else None
-    if row is None or row["gone"] or row["thing"] in hidden:
+    if row is None or row["gone"] or row["thing"] is None or row["thing"] in hidden:
         raise InputRefused(f"there is no TaskingCapability {actuator}", status=404 if match[1] else 400)
     wanted = content.get("taskingParameters")
     if not isinstance(wanted, dict):
         raise InputRefused("Task/taskingParameters is missing; it is an object with a value")
-    return _command(actuator, wanted, msgspec.json.decode(row["facts"] or "{}"), now)
+    record = msgspec.json.decode(row["parameters"]) if row["parameters"] else None
+    return _command(actuator, wanted, record, msgspec.json.decode(row["facts"] or "{}"), now)
 
 
 def _capability(named: Any, of_path: int | None) -> int:
@@ -99,8 +102,25 @@ def _capability(named: Any, of_path: int | None) -> int:
     return identity
 
 
-def _command(actuator: int, wanted: Mapping[str, Any], facts: Mapping[str, Any], now: int) -> tuple[Command, str]:
-    known = {field["name"] for field in tasking_parameters("", facts)["field"]}
+def _command(
+    actuator: int, wanted: Mapping[str, Any], record: Mapping[str, Any] | None, facts: Mapping[str, Any], now: int
+) -> tuple[Command, str, dict[str, Any] | None]:
+    ours = {field["name"] for field in tasking_parameters("", facts)["field"]}
+    if record is None:
+        return (*_ours(actuator, wanted, ours, facts, now), None)
+    declared = fields_of(record, "taskingParameters")
+    ours -= {"value", *declared}
+    own = {name: value for name, value in wanted.items() if name not in ours}
+    if unknown := sorted(own.keys() - declared.keys()) if declared else []:
+        known = ", ".join(sorted(ours | declared.keys()))
+        raise _wrong(unknown[0][:60], f"there is no such parameter; there are {known}")
+    rest = {name: value for name, value in wanted.items() if name in ours} | {"value": value_of(own, record)}
+    return (*_ours(actuator, rest, ours | {"value"}, facts, now), own)
+
+
+def _ours(
+    actuator: int, wanted: Mapping[str, Any], known: Set[str], facts: Mapping[str, Any], now: int
+) -> tuple[Command, str]:
     if unknown := sorted(wanted.keys() - known):
         raise _wrong(unknown[0][:60], f"there is no such parameter; there are {', '.join(sorted(known))}")
     value = wanted.get("value")

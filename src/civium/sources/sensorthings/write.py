@@ -19,14 +19,14 @@ from civium.sources.batch import Batch
 from civium.sources.changes import Edits, Rows
 from civium.sources.geojson import check_geojson, middle
 from civium.sources.instants import read_instant
-from civium.sources.sensorthings import multi
+from civium.sources.sensorthings import capabilities, multi
 from civium.sources.sensorthings.body import decode_body
 from civium.sources.sensorthings.features import add_features, mark, need_places
 from civium.sources.sensorthings.model import (
     BY_NAME,
     BY_PLURAL,
+    CAPABLE,
     OBSERVATIONS,
-    TASKING,
     Entity,
     Field,
     Link,
@@ -36,7 +36,7 @@ from civium.sources.sensorthings.observations import decode_messages
 from civium.sources.sensorthings.values import json_text, terms, text, unit
 
 _DEEPEST = 8
-_KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream"}
+_KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream", "actuators": "actuator"}
 # What GET tells of a Datastream and a client may send back: it is derived from the Observations.
 _OF_OBSERVATIONS = {"observedArea", "phenomenonTime", "resultTime"}
 _DERIVED = {"Datastream": _OF_OBSERVATIONS, "MultiDatastream": _OF_OBSERVATIONS}
@@ -131,7 +131,10 @@ def there_is(catalog: Catalog, entity: Entity, identity: int) -> bool:
 
 
 def is_one(entity: Entity, row: Mapping[str, Any]) -> bool:
-    """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream."""
+    """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream, nor every Actuator a
+    TaskingCapability."""
+    if entity.name in CAPABLE:
+        return entity.name == "Actuator" or row["thing"] is not None
     return entity.seen is None or (row["observation_type"] == COMPLEX_TYPE) == (entity.name == "MultiDatastream")
 
 
@@ -152,17 +155,19 @@ class Plan:
         """Plan one entity with what is nested in it; ``at`` says where it stands in the body."""
         if not isinstance(content, dict):
             raise InputRefused(f"{at} must be an object")
-        if entity.name in TASKING:
-            raise InputRefused(f"{at}: {entity.plural} are not made here; actuators come with POST /api/register")
+        if entity.name == "Task":
+            raise InputRefused(f"{at}: a Task is asked for by itself, at Tasks or TaskingCapabilities(id)/Tasks")
         if at.count("/") >= _DEEPEST:
             raise InputRefused(f"{at} is nested too deeply")
+        if entity.name in CAPABLE:
+            return capabilities.create(self, entity, content, given, at)
         self.check_names(entity, content, at)
         row: dict[str, Any] = {}
         for one in entity.fields:
             row.update(self.field(entity, one, content, at))
         for link in entity.links:
             if link.own:
-                row[link.own] = self._linked(link, content, given, at)
+                row[link.own] = self.linked(link, content, given, at)
         parts: list[dict[str, Any]] = []
         if entity.name == "MultiDatastream":
             parts = multi.components(content, self._properties(entity, content, at), at)
@@ -192,7 +197,7 @@ class Plan:
         if not isinstance(content, dict):
             raise InputRefused(f"{at} must be an object")
         entity = BY_NAME["Observation"]
-        links = {link.name: self._linked(link, content, given, at) for link in entity.links}
+        links = {link.name: self.linked(link, content, given, at) for link in entity.links}
         streams = [links[name] for name in ("Datastream", "MultiDatastream") if links[name] is not None]
         if len(streams) != 1:
             why = 'is missing; refer to one by {"@iot.id": ...} or describe a new one'
@@ -313,7 +318,7 @@ class Plan:
                 row["lon"], row["lat"] = point
         return row
 
-    def _linked(self, link: Link, content: Mapping[str, Any], given: Mapping[str, int], at: str) -> int | None:
+    def linked(self, link: Link, content: Mapping[str, Any], given: Mapping[str, int], at: str) -> int | None:
         """The id behind a link to one: said by the path, referred to, or created."""
         where = f"{at}/{link.name}"
         if link.name in given:

@@ -1,0 +1,232 @@
+"""What the standard says of making Actuators, TaskingCapabilities and Tasks (OGC 17-079r1), asked of a running city."""
+
+import json
+from typing import Any
+
+import aiomqtt
+import anyio
+import frost_sta_client as sta
+import pytest
+
+from civium.city_folder import token
+from tests.city.conftest import CityProcess, city
+from tests.city.test_spine import wait_for
+from tests.web.standard import Door, ref, thing
+
+__all__ = ["city"]
+
+LIGHT = {
+    "type": "DataRecord",
+    "field": [
+        {"name": "status", "label": "On/Off", "type": "Category",
+         "constraint": {"type": "AllowedTokens", "value": ["on", "off"]}},
+        {"name": "brightness", "type": "Quantity", "uom": {"code": "%"}, "optional": True,
+         "constraint": {"type": "AllowedValues", "interval": [[0, 100]]}},
+    ],
+}  # fmt: skip
+POSITION = {"type": "DataRecord", "field": [
+    {"name": "opening", "type": "Quantity", "uom": {"code": "%"},
+     "constraint": {"type": "AllowedValues", "interval": [[0, "INF"]]}}]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def door(city: CityProcess) -> Door:
+    return Door(city)
+
+
+def actuator(name: str = "bulb", **more: Any) -> dict[str, Any]:
+    return {"name": name, "description": f"a {name}", "encodingType": "text/plain", "metadata": "its sheet", **more}
+
+
+def capability(name: str = "light", parameters: Any = None, **more: Any) -> dict[str, Any]:
+    return {"name": name, "description": f"a {name}", "taskingParameters": parameters or LIGHT, **more}
+
+
+def test_a_capability_is_made_with_its_thing_and_actuator(door: Door) -> None:
+    body = capability("lamp 1", properties={"n": 1}, Thing=thing("post"), Actuator=actuator("LED", properties={"w": 9}))
+    made = door.make("TaskingCapabilities", body)
+    told = door.get(f"TaskingCapabilities({made})?$expand=Thing,Actuator")
+    assert (told["name"], told["description"], told["properties"]) == ("lamp 1", "a lamp 1", {"n": 1})
+    assert told["taskingParameters"] == LIGHT
+    device = told["Actuator"]
+    assert (device["name"], device["encodingType"], device["metadata"]) == ("LED", "text/plain", "its sheet")
+    assert (device["properties"], told["Thing"]["name"]) == ({"w": 9}, "post")
+    for path in (f"Actuators?$filter=name eq 'LED' and id eq {made}", "Actuators?$filter=properties/w eq 9",
+                 "TaskingCapabilities?$filter=Actuator/name eq 'LED' and properties/n eq 1"):  # fmt: skip
+        assert door.ids(path) == [made]
+    assert door.ids("TaskingCapabilities?$filter=name eq 'LED'") == []
+
+
+def test_an_actuator_alone_waits_for_its_capability(door: Door) -> None:
+    it = door.make("Actuators", actuator("valve"))
+    assert door.values(f"Actuators({it})/TaskingCapabilities") == []
+    door.send("POST", "Tasks", {"TaskingCapability": ref(it), "taskingParameters": {"status": "on"}}, 400)
+    of = door.make("Things", thing("pipe"))
+    made = door.make("TaskingCapabilities", capability("open", Thing=ref(of), Actuator=ref(it)))
+    assert door.ids(f"Actuators({it})/TaskingCapabilities") == [made]
+    assert door.ids(f"Things({of})/TaskingCapabilities") == [made]
+    for path, body in (("TaskingCapabilities", capability("again", Thing=ref(of), Actuator=ref(it))),
+                       (f"Actuators({it})/TaskingCapabilities", capability("again", Thing=ref(of)))):  # fmt: skip
+        assert "already" in door.send("POST", path, body, 409).json()["message"]
+    twice = door.make("Actuators", actuator("pump"))
+    door.make(f"Actuators({twice})/TaskingCapabilities", capability("run", Thing=ref(of)))
+    deep = door.make("Actuators", actuator("fan", TaskingCapabilities=[capability("blow", Thing=thing("duct"))]))
+    assert door.get(f"Actuators({deep})/TaskingCapabilities")["value"][0]["name"] == "blow"
+
+
+def test_capabilities_come_with_a_thing(door: Door) -> None:
+    it = door.make("Things", thing("sluice", TaskingCapabilities=[capability("lift", Actuator=actuator("winch"))]))
+    [made] = door.ids(f"Things({it})/TaskingCapabilities")
+    more = door.make(f"Things({it})/TaskingCapabilities", capability("drop", Actuator=actuator("brake")))
+    assert door.ids(f"Things({it})/TaskingCapabilities") == [made, more]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("TaskingCapabilities", capability(Actuator=actuator()), "Thing is missing"),
+        ("TaskingCapabilities", capability(Thing=thing()), "Actuator is missing"),
+        ("TaskingCapabilities", {"name": "x", "description": "x", "Thing": thing(), "Actuator": actuator()},
+         "taskingParameters is missing"),
+        ("TaskingCapabilities", capability(parameters=[1], Thing=thing(), Actuator=actuator()), "must be an object"),
+        ("TaskingCapabilities", capability(parameters={"field": [{"type": "Text"}]}, Thing=thing(),
+                                           Actuator=actuator()), "a name of its own"),
+        ("TaskingCapabilities", capability(colour=1, Thing=thing(), Actuator=actuator()), "'colour'"),
+        ("TaskingCapabilities", capability(Thing=ref(99999), Actuator=actuator()), "no Thing 99999"),
+        ("Actuators", {"name": "x", "description": "x", "encodingType": "text/plain"}, "metadata is missing"),
+        ("Actuators", actuator(properties=[1]), "properties must be an object"),
+        ("Actuators", actuator(TaskingCapabilities=[1]), "must be an object"),
+        ("Actuators", [], "must be an object"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_makes_nothing(door: Door, path: str, body: Any, words: str) -> None:
+    with door.nothing_made("Actuators", "TaskingCapabilities", "Things"):
+        assert words in door.send("POST", path, body, 400).json()["message"]
+
+
+def test_both_are_changed_and_taken_away(door: Door) -> None:
+    of = door.make("Things", thing("gate"))
+    made = door.make("TaskingCapabilities", capability("swing", POSITION, Thing=ref(of), Actuator=actuator("motor")))
+    door.send("PATCH", f"TaskingCapabilities({made})", {"name": "turn", "properties": {"n": 2}})
+    door.send("PATCH", f"Actuators({made})", {"metadata": {"sheet": 2}, "encodingType": "application/json"})
+    told = door.get(f"TaskingCapabilities({made})?$expand=Actuator")
+    assert (told["name"], told["properties"], told["taskingParameters"]) == ("turn", {"n": 2}, POSITION)
+    assert (told["Actuator"]["name"], told["Actuator"]["metadata"]) == ("motor", {"sheet": 2})
+    put = capability("whole", LIGHT)
+    door.send("PUT", f"TaskingCapabilities({made})", put)
+    told = door.get(f"TaskingCapabilities({made})")
+    assert put.items() <= told.items()
+    assert told["properties"] == {}
+    door.send("PUT", f"Actuators({made})", {"name": "only"}, 400)
+    door.send("PATCH", f"TaskingCapabilities({made})", {"Actuator": ref(made)}, 400)
+    moved = door.make("Things", thing("other gate"))
+    door.send("PATCH", f"TaskingCapabilities({made})", {"Thing": ref(moved)})
+    assert door.get(f"TaskingCapabilities({made})/Thing")["@iot.id"] == moved
+    door.send("DELETE", f"TaskingCapabilities({made})")
+    door.send("GET", f"TaskingCapabilities({made})", status=404)
+    assert door.get(f"Actuators({made})")["name"] == "motor"  # it stays (17-079r1, 8.2)
+    again = door.make("TaskingCapabilities", capability("again", POSITION, Thing=ref(of), Actuator=ref(made)))
+    door.send("DELETE", f"Actuators({made})")
+    for path in (f"Actuators({made})", f"TaskingCapabilities({again})"):
+        door.send("GET", path, status=404)
+
+
+def test_an_actuator_of_the_register_is_changed_as_well(door: Door, city: CityProcess) -> None:
+    line = {"key": "flap", "kind": "flap", "actuators": [{"key": "flap/a", "facts": {"maximum": 5, "max_hold_s": 60}}]}
+    it = city.client.post("/api/register", **line)["actuators"]["flap/a"]
+    before = door.get(f"TaskingCapabilities({it})")
+    assert before["properties"] == {"key": "flap/a", "kind": "flap", "protocol": "mqtt"}
+    door.send("PATCH", f"TaskingCapabilities({it})", {"taskingParameters": POSITION})
+    assert door.get(f"TaskingCapabilities({it})")["taskingParameters"] == POSITION
+    assert door.get(f"Actuators({it})")["metadata"] == {"max_hold_s": 60, "minimum": 0, "unit": "%"}
+    door.send("DELETE", f"TaskingCapabilities({it})")
+    assert door.get(f"Actuators({it})")["name"] == "flap/a"
+    assert city.client.post("/api/register", **line)["actuators"]["flap/a"] == it
+    assert door.get(f"TaskingCapabilities({it})/Thing")["name"] == "flap"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({}, "status: it is missing"),
+        ({"status": "dim"}, "one of on, off"),
+        ({"status": "on", "brightness": 101}, "brightness: it must lie within"),
+        ({"status": "on", "brightness": "much"}, "brightness: it must be a number"),
+        ({"status": "on", "colour": "red"}, "colour: there is no such parameter"),
+        ({"status": "on", "duration": -1}, "duration"),
+        ({"status": 7}, "status: it must be a text"),
+    ],
+)
+def test_a_task_says_what_the_parameters_allow(door: Door, parameters: dict[str, Any], words: str) -> None:
+    made = door.make("TaskingCapabilities", capability(Thing=thing("mast"), Actuator=actuator()))
+    wrong = door.send("POST", f"TaskingCapabilities({made})/Tasks", {"taskingParameters": parameters}, 400)
+    assert words in wrong.json()["message"]
+
+
+def test_a_task_reaches_its_device_by_the_names_that_its_capability_has(door: Door, city: CityProcess) -> None:
+    made = door.make("TaskingCapabilities", capability(Thing=thing("mast"), Actuator=actuator()))
+
+    async def device() -> Any:
+        async with aiomqtt.Client(*city.mqtt, identifier="mast", timeout=60) as client:
+            await client.subscribe(f"v1.1/TaskingCapabilities({made})/Tasks", qos=1)
+            asked = {"status": "on", "brightness": 40, "duration": 30, "because": "dusk"}
+            task = await anyio.to_thread.run_sync(
+                lambda: door.make(f"TaskingCapabilities({made})/Tasks", {"taskingParameters": asked})
+            )
+            with anyio.fail_after(30):
+                message = await anext(client.messages)
+            return task, json.loads(bytes(message.payload))  # type: ignore[arg-type]  # what was published are bytes
+
+    task, heard = anyio.run(device)
+    assert {"status": "on", "brightness": 40}.items() <= heard["taskingParameters"].items()
+    assert json.loads(heard["value"]) == {"status": "on", "brightness": 40}
+    wait_for(lambda: door.get(f"Tasks({task})")["status"] == "sent")
+    told = door.get(f"Tasks({task})")["taskingParameters"]
+    assert {"status": "on", "brightness": 40, "because": "dusk", "tier": "duty"}.items() <= told.items()
+    assert door.ids("Tasks?$filter=taskingParameters/status eq 'on' and taskingParameters/brightness gt 30") == [task]
+
+
+def test_one_parameter_is_the_value_within_its_bounds(door: Door) -> None:
+    made = door.make("TaskingCapabilities", capability("valve", POSITION, Thing=thing("v"), Actuator=actuator()))
+    path = f"TaskingCapabilities({made})/Tasks"
+    door.send("POST", path, {"taskingParameters": {"opening": -1}}, 400)
+    task = door.make(path, {"taskingParameters": {"opening": 12.5}})
+    told = door.get(f"Tasks({task})")
+    assert told["taskingParameters"]["opening"] == 12.5
+    assert told["status"] in ("admitted", "sent")
+
+
+def test_frost_client_makes_reads_and_takes_away_all_of_tasking(city: CityProcess) -> None:
+    service = sta.SensorThingsService(f"{city.url}/v1.1")
+    service.auth_handler = sta.AuthHandler("anyone", token(city.folder))
+    device = sta.Actuator(name="horn", description="a horn", encoding_type="text/plain", metadata="none")
+    service.create(device)
+    it = sta.Thing(name="tower", description="of a siren")
+    service.create(it)
+    able = sta.TaskingCapability(name="sound", description="makes a sound", tasking_parameters=LIGHT,
+                                 thing=sta.Thing(id=it.id), actuator=sta.Actuator(id=device.id))  # fmt: skip
+    service.create(able)
+    [found] = service.tasking_capabilities().query().filter(f"id eq {able.id}").expand("Actuator,Thing").list().entities
+    assert (found.actuator.name, found.thing.name, found.tasking_parameters) == ("horn", "tower", LIGHT)
+    deep = sta.TaskingCapability(
+        name="flash", description="flashes", tasking_parameters=LIGHT, thing=sta.Thing(id=it.id),
+        actuator=sta.Actuator(name="strobe", description="a strobe", encoding_type="text/plain", metadata="none"),
+    )  # fmt: skip
+    service.create(deep)
+    task = sta.Task(tasking_parameters={"status": "on"}, tasking_capability=sta.TaskingCapability(id=able.id))
+    service.create(task)
+    read = service.tasks().find(task.id)
+    assert read.tasking_parameters["status"] == "on"
+    assert read.creation_time is not None
+    assert [one.id for one in found.get_tasks().query().list().entities] == [task.id]
+    service.delete(read)
+    assert service.tasks().query().filter(f"id eq {task.id} and status eq 'released'").list().entities
+    able = service.tasking_capabilities().find(able.id)
+    able.name = "sound twice"
+    service.update(able)
+    assert service.tasking_capabilities().find(able.id).name == "sound twice"
+    horn = service.actuators().find(device.id)
+    service.delete(able)
+    assert service.actuators().find(horn.id).name == "horn"
+    service.delete(horn)
+    assert service.actuators().query().filter(f"id eq {horn.id}").list().entities == []
