@@ -6,6 +6,8 @@ from typing import Any
 import frost_sta_client as sta
 import pytest
 import requests
+from frost_sta_client.model.ext.data_array_document import DataArrayDocument
+from frost_sta_client.model.ext.data_array_value import DataArrayValue
 
 from tests.city.conftest import CityProcess, city
 
@@ -177,3 +179,38 @@ def test_what_was_taken_away_is_no_longer_counted(city: CityProcess, made: sta.D
     assert city.client.get(f"{url}?$count=true&$top=0")["@iot.count"] == before - 1
     assert city.client.get(f"/v1.1/Datastreams({made.id})")["phenomenonTime"].endswith("/2026-06-01T11:00:00Z")
     assert city.client.get(f"{url}?$top=1&$orderby=phenomenonTime desc")["value"][0]["result"] == 1.1
+
+
+def test_frost_client_makes_observations_by_the_array(city: CityProcess, service: sta.SensorThingsService) -> None:
+    it = sta.Thing(name="weir", description="of a mill", locations=[sta.Location(
+        name="mill", description="m", encoding_type="application/geo+json",
+        location={"type": "Point", "coordinates": [24.9, 60.2]})])  # fmt: skip
+    service.create(it)
+    streams = []
+    for name in ("above", "below"):
+        stream = sta.Datastream(
+            name=name, description=name, thing=sta.Thing(id=it.id), observation_type="urn:example:anything",
+            unit_of_measurement=sta.UnitOfMeasurement(name="metre", symbol="m", definition="ucum:m"),
+            sensor=sta.Sensor(name="s", description="d", encoding_type="text/plain", metadata="m"),
+            observed_property=sta.ObservedProperty(name="p", definition="urn:p", description="d"),
+        )  # fmt: skip
+        service.create(stream)
+        streams.append(stream)
+    columns = DataArrayValue.Property
+    document = DataArrayDocument()
+    for number, stream in enumerate(streams):
+        rows = DataArrayValue()
+        rows.datastream = sta.Datastream(id=stream.id)
+        rows.components = {columns.PHENOMENON_TIME, columns.RESULT, columns.RESULT_TIME, columns.PARAMETERS}
+        for n in range(3):
+            rows.add_observation(sta.Observation(
+                result={"n": n} if number else n, phenomenon_time=f"2026-06-01T0{n}:00:00Z",
+                result_time=f"2026-06-01T0{n}:00:01Z", parameters={"n": n}))  # fmt: skip
+        document.add_data_array_value(rows)
+    made = service.observations().create(document)
+    assert len(made) == 6
+    ids = [int(one.self_link.rpartition("(")[2][:-1]) for one in made]
+    told = [service.observations().find(identity) for identity in ids]
+    assert [one.result for one in told] == [0, 1, 2, {"n": 0}, {"n": 1}, {"n": 2}]
+    assert [one.parameters for one in told] == [{"n": 0}, {"n": 1}, {"n": 2}] * 2
+    assert service.observations().query().filter(f"Datastream/id eq {streams[1].id}").count().list().count == 3

@@ -13,7 +13,7 @@ from civium.sources.changes import Edits
 from civium.sources.sensorthings.model import BY_NAME, Entity, Link
 from civium.sources.sensorthings.moment import Row
 from civium.sources.sensorthings.records import facts_of
-from civium.sources.sensorthings.values import json_text, text
+from civium.sources.sensorthings.values import document, json_text, text
 
 _CAPABILITY, _DEVICE = BY_NAME["TaskingCapability"], BY_NAME["Actuator"]
 _FROM_RECORD = ("minimum", "maximum", "choices", "unit")  # facts that the parameters say
@@ -122,7 +122,7 @@ def _device(content: Mapping[str, Any], at: str) -> dict[str, Any]:
         "device_name": _text(content, "name", at),
         "device_description": _text(content, "description", at),
         "device_encoding": _text(content, "encodingType", at),
-        "device_metadata": metadata if isinstance(metadata, str) else json_text(metadata),
+        "device_metadata": document(metadata),
         "device_properties": _properties(content, at),
     }
 

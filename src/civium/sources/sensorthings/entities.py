@@ -23,6 +23,7 @@ from civium.sources.sensorthings.moment import Row, areas_of
 from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tasking import tasking_parameters
 from civium.sources.sensorthings.tree import Expand, Query, query_parts
+from civium.sources.sensorthings.values import AS_JSON
 
 _IDS = {"id", "@iot.id"}
 _SELF = "@iot.selfLink"
@@ -208,7 +209,7 @@ class Writer:
             case "json" | "geometry":
                 return _decoded(stored)
             case "document":
-                return _decoded(stored) if stored[:1] in ("{", "[") else stored
+                return _document(stored)
             case "unit":
                 return {name: row[column] for name, column in UNIT_COLUMNS.items()}
             case "time":
@@ -260,6 +261,14 @@ def _parts(value: Any, paths: Sequence[tuple[str, ...]]) -> Any:
             inner = inner.setdefault(key, {})
         inner[path[-1]] = found
     return out or None
+
+
+def _document(text: str) -> Any:
+    """A text, or JSON; what only begins as JSON is a text of an earlier release."""
+    try:
+        return _decoded(text) if text[:1] in AS_JSON else text
+    except msgspec.DecodeError:
+        return text
 
 
 def _decoded(text: str | None) -> Any:

@@ -11,6 +11,8 @@ from civium.engines.catalog.streams import COMPLEX_TYPE, VALUE_TYPES
 from civium.sources.sensorthings.model import UNIT_COLUMNS
 from civium.sources.units import to_si
 
+AS_JSON = ("{", "[", '"')  # what begins so in a column of documents is JSON
+
 
 def unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The columns of a Datastream that come of its unit and observation type."""
@@ -50,6 +52,11 @@ def text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise InputRefused(f"{where} must be a text")
     return value
+
+
+def document(value: Any) -> str:
+    """What may be a text or JSON, so that ``entities`` can tell which: a text that begins as JSON does is quoted."""
+    return value if isinstance(value, str) and value[:1] not in AS_JSON else json_text(value)
 
 
 def json_text(value: Any) -> str:

@@ -33,7 +33,7 @@ from civium.sources.sensorthings.model import (
     target,
 )
 from civium.sources.sensorthings.observations import decode_messages
-from civium.sources.sensorthings.values import json_text, terms, text, unit
+from civium.sources.sensorthings.values import document, json_text, terms, text, unit
 
 _DEEPEST = 8
 _KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream", "actuators": "actuator"}
@@ -295,7 +295,7 @@ class Plan:
                     raise InputRefused(f"{where} must be an object")
                 return {one.column: json_text(value)}
             case "document":
-                return {one.column: value if isinstance(value, str) else json_text(value)}
+                return {one.column: document(value)}
             case "time":
                 try:
                     return {one.column: read_instant(text(value, where))}
