@@ -49,7 +49,7 @@ docs: setup  ## build the documentation into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: setup  ## resolve requirements/*.txt afresh from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra sandbox --extra cluster --extra plants --extra transit --extra v2x --group dev $(LOCK) -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra sandbox --extra cluster --extra plants --extra transit --extra v2x --extra traces --group dev $(LOCK) -o requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra sandbox -c requirements/dev.txt $(LOCK) -o requirements/demo.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links

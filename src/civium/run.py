@@ -31,6 +31,7 @@ from civium.core import (
     View,
 )
 from civium.core.tasks import end
+from civium.core.traces import span
 from civium.core.wire import convert_params, decode_plan, write_view
 from civium.engines.catalog.tables import ACTUATORS
 from civium.engines.compute import ComputeFailed
@@ -208,7 +209,10 @@ class Turns:
         work = practice.id, shard
         try:
             await self.city.reach(cut)
-            await self._turn(practice, shard, now, cut)
+            decision = f"{practice.id}.{shard}.{now // MICROSECONDS}"
+            seen = [f"{stream}/{sequence}" for stream, sequence in sorted(cut.items())]
+            with span("turn", practice=practice.id, shard=shard, decision=decision, cut=seen):
+                await self._turn(practice, shard, now, cut)
         except NeedUnmet as unmet:
             await self._in_trouble(work, "held", str(unmet), now)
         except PracticeBroken as broken:

@@ -14,11 +14,13 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from civium import __version__
 from civium.city import City
 from civium.city_folder import ROLES
 from civium.core import CiviumError, EngineUnsuitable
 from civium.core.logs import begin
 from civium.core.rights import NO_SCOPE, Role
+from civium.core.traces import begin as begin_traces
 from civium.engines.rights import LOCAL
 from civium.engines.settings import address, load, trusting
 from civium.web.app import build_app
@@ -62,12 +64,14 @@ def serve(
     url = f"{'https' if certificate else 'http'}://{host}:{bound}"
     city = City.open(folder, turning=turning, roles=roles, url=url)
     opened = _told(city, failures, say if "web" in roles else None)
-    app = build_app(opened, hosts, roles, settings.rights.origins)
+    traces = settings.traces
+    app = build_app(opened, hosts, roles, settings.rights.origins, traced=bool(traces.endpoint))
     running = folder / RUNNING
     running.parent.mkdir(parents=True, exist_ok=True)
     # A door that takes 20,000 things at once makes a million objects: what is here for good is not looked at again, and
     # the young are looked at in larger lots (a third less time for a registration).
     begin(settings.says.level, settings.says.format)
+    end_of_traces = begin_traces(traces.endpoint, traces.ratio, settings.name, __version__) if traces.endpoint else None
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     told = json.dumps({"pid": os.getpid(), "url": url, "turning": turning, "certificate": certificate or ""})
@@ -78,7 +82,9 @@ def serve(
         say(f"{settings.name}{playing}: {url}  (Ctrl-C stops it)")
         if trusting(settings):
             say(_TRUSTING)
-    http: type[HttpToolsProtocol] = QuickPosts if "door" in roles else HttpToolsProtocol
+    # The quick way answers without the application, where spans are.
+    quick = "door" in roles and not traces.endpoint
+    http: type[HttpToolsProtocol] = QuickPosts if quick else HttpToolsProtocol
     config = uvicorn.Config(
         app,
         http=http,
@@ -108,6 +114,8 @@ def serve(
             raise failures[0] from None
         raise
     finally:
+        if end_of_traces is not None:
+            end_of_traces()
         if running.exists() and running.read_text() == told:  # else it is another process's by now
             running.unlink()
 

@@ -70,6 +70,12 @@ def unpack(identity: int) -> tuple[int, int, int]:
     )
 
 
+def batches_of(ids: NDArray[np.int64], most: int = 20) -> list[str]:
+    """The names of the log messages in which some rows are, such as ``OBS0/17``: the first ``most``."""
+    messages = np.unique(ids >> _ROW_BITS)[:most].tolist()
+    return [f"{log_stream(shard)}/{sequence}" for shard, sequence, _ in (unpack(m << _ROW_BITS) for m in messages)]
+
+
 def end_of(shard: int, sequence: int) -> int:
     """The largest id that a row of this sequence can have: a read under the cut takes ``id <= end_of(...)``."""
     return pack(shard, sequence, MAX_ROWS - 1)

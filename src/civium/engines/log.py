@@ -22,6 +22,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from civium.core import CiviumError, EngineUnsuitable
 from civium.core.observations import log_stream
+from civium.core.traces import span
 from civium.engines.abilities import check
 from civium.engines.leases import AllOurs, Leases, SharedLeases
 from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
@@ -238,9 +239,11 @@ class Log:
         elif expect_last is not None:
             sent["Nats-Expected-Last-Sequence"] = str(expect_last)
         try:
-            ack = await self._js.publish(
-                f"civium.{stream.lower()}.{subject}", data, timeout=timeout, stream=stream, headers=sent or None
-            )
+            with span("log publish", stream=stream, bytes=len(data)) as told:
+                ack = await self._js.publish(
+                    f"civium.{stream.lower()}.{subject}", data, timeout=timeout, stream=stream, headers=sent or None
+                )
+                told.set_attribute("civium.message", f"{stream}/{ack.seq}")
         except APIError as error:
             if error.err_code in _OVERTAKEN:
                 raise LogConflict(f"{stream} moved on: {error.description}") from error

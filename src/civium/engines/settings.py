@@ -100,6 +100,13 @@ class Says(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "text"  # text or json
 
 
+class Traces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is told to a collector of OpenTelemetry."""
+
+    endpoint: str = ""  # such as http://127.0.0.1:4318/v1/traces; empty: nothing
+    ratio: float = 1.0  # of all traces, from 0 to 1
+
+
 class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``civium edge`` runs; a city leaves it empty."""
 
@@ -148,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rights: RightsOf = RightsOf()
     alarms: Alarms = Alarms()
     says: Says = Says()
+    traces: Traces = Traces()
     register: Register = Register()
     openid: OpenId = OpenId()
     sources: dict[str, dict[str, Any]] = {}  # what each kind of source may be told, it says itself
@@ -195,6 +203,10 @@ def load(folder: Path, environment: Mapping[str, str] | None = None, *, several:
     for name, told, allowed in (("level", settings.says.level, LEVELS), ("format", settings.says.format, FORMATS)):
         if told not in allowed:
             raise SettingsWrong(f"says.{name} is '{told}': use {', '.join(allowed)}")
+    if settings.traces.endpoint and not settings.traces.endpoint.startswith(("http://", "https://")):
+        raise SettingsWrong(f"traces.endpoint is '{settings.traces.endpoint}': use http://HOST:4318/v1/traces")
+    if not 0 <= settings.traces.ratio <= 1:
+        raise SettingsWrong(f"traces.ratio is {settings.traces.ratio}: use 0 to 1")
     if settings.alarms.smtp:
         address(settings.alarms.smtp)
     if settings.alarms.smtp_tls not in ("starttls", "tls", "none"):

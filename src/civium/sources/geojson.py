@@ -42,7 +42,7 @@ def positions(value: Any, depth: int = 0) -> Iterator[tuple[float, float]]:
     elif kind == "GeometryCollection" and depth < _DEEPEST_COLLECTION and isinstance(value.get("geometries"), list):
         for geometry in value["geometries"]:
             yield from positions(geometry, depth + 1)
-    elif kind in _KINDS:
+    elif isinstance(kind, str) and kind in _KINDS:
         nesting, least = _KINDS[kind]
         yield from _coordinates(value.get("coordinates"), nesting, least, kind)
     else:
@@ -55,10 +55,9 @@ def _coordinates(value: Any, nesting: int, least: int, kind: str) -> Iterator[tu
     if nesting == 0:
         if not 2 <= len(value) <= 4 or not all(type(number) in (int, float) for number in value):
             raise ValueError(f"the coordinates are not those of a {kind}")
-        lon, lat = float(value[0]), float(value[1])
-        if not (abs(lon) <= 180 and abs(lat) <= 90):
-            raise ValueError(f"{lon:g}, {lat:g} is not in WGS 84 degrees, longitude first")
-        yield lon, lat
+        if not (abs(value[0]) <= 180 and abs(value[1]) <= 90):
+            raise ValueError(f"{str(value[0])[:20]}, {str(value[1])[:20]} is not in WGS 84 degrees, longitude first")
+        yield float(value[0]), float(value[1])
         return
     if nesting == 1 and least > 1 and len(value) < least:
         raise ValueError(f"a {kind} needs {least} positions or more")

@@ -9,6 +9,7 @@ from civium.core import Clock
 from civium.core.logs import note, said_by
 from civium.core.observations import both, log_stream
 from civium.core.tasks import end
+from civium.core.traces import span
 from civium.engines.log import Log
 from civium.engines.store import Store, StoreConflict
 from civium.engines.tail import Message
@@ -145,10 +146,13 @@ class Writer:
             return poison.NOTHING
 
     async def _commit(self, waiting: list[tuple[int, pa.Table]]) -> None:
-        (rows, corrected), until = await self._append(waiting, self.applied), waiting[-1][0]
+        until = waiting[-1][0]
+        batches = f"{self._stream}/{waiting[0][0]}", f"{self._stream}/{until}"
+        with span("store batch", shard=self._shard, first_batch=batches[0], last_batch=batches[1]) as told:
+            rows, corrected = await self._append(waiting, self.applied)
+            told.set_attribute("civium.rows", rows.num_rows)
         self.applied = until
         self.commits += 1
-        batches = f"{self._stream}/{waiting[0][0]}", f"{self._stream}/{until}"
         note(_LOG, "stored", first_batch=batches[0], last_batch=batches[1], rows=rows.num_rows)
         await self._stored(self._shard, until, rows, corrected)
         await self._progress.move(self._shard, until)

@@ -39,10 +39,16 @@ from civium.web.headers import SafeHeaders
 from civium.web.identity import Identified, allowed
 from civium.web.limits import Buckets
 from civium.web.state import sources_of, troubles_of, work_of
+from civium.web.tracing import Traced
 
 
 def build_app(
-    city: AbstractAsyncContextManager[City], hosts: list[str], roles: frozenset[str], origins: Sequence[str] = ()
+    city: AbstractAsyncContextManager[City],
+    hosts: list[str],
+    roles: frozenset[str],
+    origins: Sequence[str] = (),
+    *,
+    traced: bool = False,
 ) -> FastAPI:
     """The application; the city is opened when the server starts and closed when it stops.
 
@@ -50,6 +56,7 @@ def build_app(
 
     ``hosts`` are the host names that a request may be addressed to: a page elsewhere that rebinds its own name to
     loopback is refused. Pages of some other ``origins`` may read and, with a token, write; never with a cookie.
+    ``traced``: each request is a span.
     """
 
     @asynccontextmanager
@@ -75,6 +82,8 @@ def build_app(
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_middleware(SafeHeaders)
+    if traced:
+        app.add_middleware(Traced)
     app.add_exception_handler(CiviumError, _refuse)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)

@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
+from civium.core.observations import batches_of
 from civium.core.rights import ANY, PUBLIC, Caller
+from civium.core.traces import on, tell
 from civium.engines.catalog import Catalog, CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
 from civium.seeing import Ids, hidden_features
@@ -160,7 +162,10 @@ async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "
             return np.isin(features, hidden_features(city, caller, features))
 
         batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=all_or_none))
-    return await city.intake.accept(batch, whole=all_or_none, key=key, content=content, dry_run=dry_run(request))
+    stored = await city.intake.accept(batch, whole=all_or_none, key=key, content=content, dry_run=dry_run(request))
+    if on() and len(stored.ids):
+        tell(batches=batches_of(stored.ids))
+    return stored
 
 
 def permitted(request: Request, build: Build) -> Build:

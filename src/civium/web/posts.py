@@ -7,12 +7,15 @@ inside the Observation, a query string or a long body go there.
 import re
 from functools import lru_cache
 
+import numpy as np
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError
+from civium.core.observations import batches_of
 from civium.core.rights import PUBLIC
+from civium.core.traces import on, tell
 from civium.engines.passing import PASSING
 from civium.sources.permits import permit_reading
 from civium.sources.sensorthings.features import needs_place
@@ -65,6 +68,8 @@ class Posts:
                 await self._app(scope, _again(body, receive), send)
                 return
             identity = await city.intake.post(reading)
+            if on():
+                tell(batches=batches_of(np.array([identity])))
         except InlineEntity:
             await self._app(scope, _again(body, receive), send)
             return

@@ -8,6 +8,7 @@ import pytest
 from civium.core import InputRefused
 from civium.engines.catalog import Change
 from civium.sources.sensorthings.amend import plan_update
+from civium.sources.sensorthings.multi import components
 from civium.sources.sensorthings.observations import decode_data_array
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.remove import plan_delete
@@ -177,3 +178,10 @@ def test_nobody_adds_a_value_to_it(city: City) -> None:
     identity = made(city)
     with pytest.raises(InputRefused, match="made with all its ObservedProperties"):
         city.post(f"MultiDatastreams({identity})/ObservedProperties", new_property("more"))
+
+
+@pytest.mark.parametrize("kind", [{"name": "degC"}, [], None, 1])
+def test_a_type_that_is_no_text_is_named(kind: Any) -> None:
+    body = {"multiObservationDataTypes": [kind], "unitOfMeasurements": [{}]}
+    with pytest.raises(InputRefused, match=r"multiObservationDataTypes\[0\] must be one of"):
+        components(body, [1], "MultiDatastream")

@@ -181,3 +181,10 @@ def test_an_observation_of_another_stream_is_refused() -> None:
 def test_a_new_entity_inside_an_observation_is_told_apart(name: str) -> None:
     with pytest.raises(InlineEntity):
         single(result=1, **{name: {"name": "new", "Thing": {"@iot.id": 1}}})
+
+
+@pytest.mark.parametrize("stream", [2**63, -(2**63) - 1, 1.5, "1", None])
+def test_a_group_of_a_datastream_whose_id_is_none_is_refused(stream: Any) -> None:
+    body = json.dumps([{"Datastream": {"@iot.id": stream}, "components": ["result"], "dataArray": [[1]]}])
+    with pytest.raises(InputRefused, match="no dataArray"):
+        decode_data_array(body.encode(), NOW)

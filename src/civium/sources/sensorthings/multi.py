@@ -30,7 +30,7 @@ def components(content: Mapping[str, Any], properties: Sequence[int], at: str) -
     rows = []
     for position, (told, unit, own) in enumerate(zip(types, units, properties, strict=True)):
         where = f"{at}/{UNITS}[{position}]"
-        if told not in VALUE_TYPES:
+        if not isinstance(told, str) or told not in VALUE_TYPES:
             raise InputRefused(f"{at}/{TYPES}[{position}] must be one of {', '.join(VALUE_TYPES)}")
         row = {"position": position, "property": own, "observation_type": told}
         rows.append(row | _unit(unit, VALUE_TYPES[told] in (NUMBER, COUNT), where))

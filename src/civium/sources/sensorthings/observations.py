@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -52,7 +52,7 @@ class _Group(msgspec.Struct, kw_only=True, rename=_NAMED):
 
 
 class _Ref(msgspec.Struct, rename={"id": "@iot.id"}):
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Observation(
