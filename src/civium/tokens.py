@@ -82,8 +82,10 @@ class Tokens:
         found: dict[str, Any] = {}
 
         def build(catalog: Catalog) -> Edits:
-            with catalog.engine.connect() as connection:
-                row = connection.execute(select(TOKENS).where(TOKENS.c.id == token)).mappings().first()
+            row = None
+            if 0 < token < catalog.next_id(TOKENS.name):
+                with catalog.engine.connect() as connection:
+                    row = connection.execute(select(TOKENS).where(TOKENS.c.id == token)).mappings().first()
             if row is None or row["revoked"] is not None:
                 raise InputRefused(f"there is no token {token} that is not revoked yet", status=404)
             found.update(row)

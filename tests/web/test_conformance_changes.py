@@ -301,3 +301,30 @@ def test_observations_are_taken_away_by_a_filter(door: Door) -> None:
     for wrong in ("Observations?$top=1", "Things?$filter=true", f"Things({it})?$filter=true"):
         door.send("DELETE", wrong, status=400)
     door.send("DELETE", "Observations", status=405)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "Things", thing("twice", Locations=[ref(1), ref(1)])),
+        ("POST", "HistoricalLocations", {"time": "2026-01-01T00:00:00Z", "Thing": ref(1), "Locations": [ref(1)] * 2}),
+        ("POST", "Locations", place("twice", Things=[ref(1), ref(1)])),
+        ("PATCH", "Things(1)", {"Locations": [ref(1), ref(1)]}),
+        ("PATCH", "Locations(1)", {"Things": [ref(1), ref(1)]}),
+        ("POST", "Things", thing("a", Datastreams=[stream("a", properties={"key": "x"})] * 2)),
+        ("POST", "$batch", {"requests": [
+            {"id": str(n), "atomicityGroup": "g", "method": "PATCH", "url": f"Things({n})",
+             "body": {"properties": {"key": "same"}}} for n in (1, 2)]}),
+        ("POST", "$batch", {"requests": [
+            {"id": "1", "atomicityGroup": "g", "method": "PATCH", "url": "HistoricalLocations(1)",
+             "body": {"Locations": [ref(1), ref(2)]}},
+            {"id": "2", "atomicityGroup": "g", "method": "PATCH", "url": "Locations(2)",
+             "body": {"HistoricalLocations": [ref(1), ref(2)]}}]}),
+    ],
+)  # fmt: skip
+def test_what_stands_twice_never_stops_the_catalogue(door: Door, method: str, path: str, body: Any) -> None:
+    for name in ("one", "two"):  # what the bodies refer to
+        door.make("Things", thing(name, Locations=[place(name)]))
+    answer = door.http.request(method, f"/v1.1/{path}", json=body)
+    assert answer.status_code < 500, answer.text
+    door.make("Things", thing("afterwards"))

@@ -130,3 +130,20 @@ def test_mqtt_takes_what_a_token_may_publish_and_nothing_from_who_has_none(
         with pytest.raises(aiomqtt.MqttError):
             asyncio.run(publish(4, wrong))
     assert (taken("mine"), taken("other")) == ({2, 3}, {3})
+
+
+def test_a_number_that_is_too_large_is_nobodys_fault(strict: tuple[CityProcess, dict[str, str]]) -> None:
+    city, _ = strict
+    wrong = {}
+    for rule in sorted(RULES):
+        method, _, path = rule.partition(" ")
+        if "{" not in path or "{path:path}" in path:
+            continue
+        for number in (str(2**63), str(10**40), "0", "-1"):
+            address = re.sub(r"\{[^}]*\}", number, path.replace("{verdict}", "approve"))
+            body: Any = None if method in ("GET", "HEAD", "OPTIONS") else {"result": 1, "why": "x"}
+            headers = {"Authorization": city.client.http.headers["Authorization"]}
+            with httpx.stream(method, f"{city.url}{address}", headers=headers, json=body, timeout=60) as answer:
+                if answer.status_code >= 500:
+                    wrong[f"{method} {address}"] = answer.status_code
+    assert wrong == {}

@@ -41,3 +41,9 @@ def test_the_document_says_what_the_addresses_take(city: CityProcess) -> None:
     assert {"$filter", "$expand", "$resultFormat"} <= {parameter["name"] for parameter in things["parameters"]}
     assert paths["/v1.1/Things({id})"]["get"]["parameters"][0]["name"] == "id"
     assert {"200", "400", "404"} <= things["responses"].keys()
+
+
+def test_a_number_beyond_64_bits_is_refused(city: CityProcess) -> None:
+    for path in (f"/api/aggregate?thing=-{2**90}&bucket=1h&by=thing&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&"
+                 "property=x&kind=y", f"/v1.1/Tasks({2**90})"):  # fmt: skip
+        assert city.client.http.get(path).status_code in (400, 404, 422), path

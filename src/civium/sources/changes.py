@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
 from civium.core import Clock, EngineUnsuitable, InputRefused
 from civium.core.tasks import end
 from civium.engines.catalog import Catalog, Change, references
@@ -14,6 +16,7 @@ from civium.engines.passing import TROUBLE
 Rows = dict[str, list[dict[str, Any]]]
 Watcher = Callable[[int, Change], Awaitable[None]]  # log sequence, and what it changed
 _MOST_CONFLICTS = 50
+_REHEARSED = 2_000  # rows of one change
 _RETRY_S = 0.5
 
 
@@ -97,8 +100,8 @@ class Changes:
         planned = await asyncio.to_thread(build, self.catalog)
         edits = planned if isinstance(planned, Edits) else Edits(planned)
         if edits or bare:
-            await asyncio.to_thread(_check, self.catalog, edits)
             change = Change(self._clock.now(), who, why, edits.rows, edits.updates, edits.deletes)
+            await asyncio.to_thread(_check, self.catalog, edits, change)
             data = await asyncio.to_thread(change.encode)
             sequence, repeated = await self._log.publish("CAT", data, key=key, expect_last=self.catalog.applied())
             if repeated:  # what was made then is what the log says, not what was planned now
@@ -122,7 +125,7 @@ class Changes:
                 await tail.close()
 
 
-def _check(catalog: Catalog, edits: Edits) -> None:
+def _check(catalog: Catalog, edits: Edits, change: Change) -> None:
     """Refuse what no database could fold, before it is in the log for good."""
     for tables in (edits.rows, edits.updates):
         for table, some in tables.items():
@@ -131,6 +134,13 @@ def _check(catalog: Catalog, edits: Edits) -> None:
         why = references.dangling(connection, edits.rows, edits.updates, edits.deletes)
     if why:
         raise InputRefused(f"{why}: it was taken away meanwhile", status=409)
+    if sum(len(rows) for tables in (edits.rows, edits.updates, edits.deletes) for rows in tables.values()) > _REHEARSED:
+        return  # of the register, which has looked for its keys itself
+    try:
+        catalog.rehearse(change)
+    except (IntegrityError, DataError, OverflowError, ValueError) as error:
+        told = error.orig if isinstance(error, DBAPIError) else error
+        raise InputRefused(f"this contradicts itself, or what is there: {told}", status=409) from None
 
 
 def _check_texts(table: str, rows: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from sqlalchemy.exc import DataError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from swagger_ui_bundle import swagger_ui_path
 
 from civium import __version__
 from civium.city import City
-from civium.core import CiviumError
+from civium.core import CiviumError, InputRefused
 from civium.engines.passing import PASSING
 from civium.web import (
     access,
@@ -87,6 +88,8 @@ def build_app(
     app.add_exception_handler(CiviumError, _refuse)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
+    for kind in (OverflowError, DataError):
+        app.add_exception_handler(kind, _out_of_range)
     app.get("/health", tags=["health"])(health)
     app.get("/ready", tags=["health"])(numbers.ready)
     app.get("/metrics", tags=["health"])(numbers.metrics)
@@ -148,6 +151,11 @@ async def _docs() -> Response:
 
 async def _put_off(_: Request, error: Exception) -> Response:
     return doors.put_off(error)
+
+
+async def _out_of_range(_: Request, __: Exception) -> Response:
+    """The answer to a number that no column of the catalogue or of the history holds."""
+    return doors.refusal(InputRefused("a number in this request is beyond 64 bits"))
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

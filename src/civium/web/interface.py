@@ -212,7 +212,7 @@ async def aggregate(
     kind: str = "",
     bucket: Literal["15m", "1h", "1d"] = "1h",
     by: Literal["stream", "thing", "city"] = "city",
-    thing: int | None = None,
+    thing: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Any:
     """Count, mean, least and greatest reading of a property in equal steps of time (days are days of UTC), in columns.
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
+from civium.core import InputRefused
 from civium.engines.catalog.tables import ACTUATORS
 from civium.ledger.projection import COMMANDS
 from civium.sources.sensorthings.read import read
@@ -44,6 +45,8 @@ async def delete_task(request: Request, task: int) -> Response:
     """Let go of what a Task holds. It stays on the record as released; its device falls back when it would have lapsed
     anyway."""
     city = city_of(request)
+    if task >= 2**63:
+        raise InputRefused(f"there is no Task {task}", status=404)
     of_task = select(COMMANDS.c.actuator).where(COMMANDS.c.id == task)
     for row in await asyncio.to_thread(city.ledger.projection.rows, of_task):
         await asyncio.to_thread(_may_ask, request, row["actuator"])

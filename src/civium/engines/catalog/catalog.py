@@ -179,18 +179,10 @@ class Catalog:
         )
         if unknown:
             raise ValueError(f"no table {', '.join(sorted(unknown))}")
-        given = {name: change.rows[name] for name in self._columns if change.rows.get(name)}  # parents before children
-        changed = {name: change.updates[name] for name in self._columns if change.updates.get(name)}
-        gone = {name: change.deletes[name] for name in reversed(self._columns) if change.deletes.get(name)}
+        given, changed, gone = self._ordered(change)
         with self.transaction() as connection:
             if self._stored(connection) < seq:
-                for name, rows in given.items():
-                    constants = {**self._columns[name], "seq": seq}
-                    versions.add(self._database, connection, METADATA.tables[name], constants, rows)
-                for name, rows in changed.items():
-                    versions.change(connection, METADATA.tables[name], rows, seq)
-                for name, rows in gone.items():
-                    versions.remove(connection, METADATA.tables[name], rows, seq)
+                self._write(connection, change, seq)
                 connection.execute(update(APPLIED).where(APPLIED.c.stream == STREAM).values(seq=seq))
         for name in (*given, *changed, *gone):
             self._changed[name] = seq
@@ -207,6 +199,29 @@ class Catalog:
         self._settle_components(change)
         self._applied[STREAM] = seq
         return True
+
+    def rehearse(self, change: Change) -> None:
+        """Raise what ``fold`` would raise if ``change`` were the next message; nothing is kept."""
+        with self.transaction() as connection, connection.begin_nested() as rehearsal:
+            self._write(connection, change, self.applied() + 1)
+            rehearsal.rollback()
+
+    def _ordered(self, change: Change) -> tuple[dict[str, list[dict[str, Any]]], ...]:
+        """What a change adds, alters and takes away, by table: parents before children, and the other way round."""
+        given = {name: change.rows[name] for name in self._columns if change.rows.get(name)}
+        changed = {name: change.updates[name] for name in self._columns if change.updates.get(name)}
+        gone = {name: change.deletes[name] for name in reversed(self._columns) if change.deletes.get(name)}
+        return given, changed, gone
+
+    def _write(self, connection: Connection, change: Change, seq: int) -> None:
+        given, changed, gone = self._ordered(change)
+        for name, rows in given.items():
+            constants = {**self._columns[name], "seq": seq}
+            versions.add(self._database, connection, METADATA.tables[name], constants, rows)
+        for name, rows in changed.items():
+            versions.change(connection, METADATA.tables[name], rows, seq)
+        for name, rows in gone.items():
+            versions.remove(connection, METADATA.tables[name], rows, seq)
 
     def _settle(self, change: Change) -> None:
         """Know where things are that a change has moved, or whose place it has changed."""

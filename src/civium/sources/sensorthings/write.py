@@ -365,7 +365,7 @@ class Plan:
             return
         others = [self._refer_or_create(link, one, {}, place) for one, place in zip(content, places, strict=True)]
         if others:
-            self.connect(link, identity, others, where)
+            self.connect(link, identity, list(dict.fromkeys(others)), where)
 
     def _add(self, entity: Entity, row: dict[str, Any], content: Mapping[str, Any], at: str) -> int:
         table = entity.table.name
