@@ -49,6 +49,11 @@ class Plant(_Loop):
         told = ua.DataValue(ua.Variant(value, ua.VariantType.Double), ua.StatusCode(status), at.astimezone(UTC))
         self.run(self._flow.write_value(told))
 
+    def add(self, name: str, value: Any, kind: ua.VariantType) -> None:
+        """Another node, of any type."""
+        made = self._server.nodes.objects.add_variable(ua.NodeId(name, self.namespace), name, value, kind)
+        self.run(made)
+
     def stop(self) -> None:
         self.run(self._server.stop())
 

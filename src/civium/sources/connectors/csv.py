@@ -47,6 +47,8 @@ def read(settings: CsvSettings, body: bytes) -> Sequence[Item]:
     items: list[Item] = []
     try:
         text = body.decode(settings.encoding).removeprefix("\ufeff")
+        if "\0" in text:
+            raise Unreadable(f"it is no CSV in {settings.encoding}: there are NUL characters in it")
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=settings.delimiter, strict=True)
         first = list(settings.columns) or next(rows, [])
         names = [name.strip() for name in first]

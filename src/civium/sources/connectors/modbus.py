@@ -16,6 +16,7 @@ _READERS = {
     "holding": "read_holding_registers", "input": "read_input_registers",
     "coil": "read_coils", "discrete": "read_discrete_inputs",
 }  # fmt: skip
+_FUNCTIONS = {"holding": 3, "input": 4, "coil": 1, "discrete": 2}  # what an answer bears
 _BITS = ("coil", "discrete")
 _MOST = 120  # registers in one question; the standard allows 125
 
@@ -96,6 +97,8 @@ async def _read(client: Any, fields: Sequence[Register], device: int, now: int) 
     answer = await getattr(client, _READERS[first.table])(first.address, count=count, device_id=device)
     if answer.isError():
         raise _Refused(f"{first.table} register {first.address} is refused: {answer}")
+    if answer.function_code != _FUNCTIONS[first.table]:
+        raise _Refused(f"{first.table} register {first.address}: the answer is to another question")
     if len(answer.bits if first.table in _BITS else answer.registers) < count:
         raise _Refused(f"{first.table} register {first.address}: the answer is shorter than was asked")
     return [_item(client, answer, field, field.address - first.address, now) for field in fields]

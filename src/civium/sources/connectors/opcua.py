@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from civium.core import from_datetime
 from civium.core.extras import require
@@ -129,19 +131,31 @@ async def _take(events: Sequence[Any], fields: dict[str, list[Node]], sink: Sink
             why = f"node {node} has the status {told.StatusCode.name}"
             await sink.refuse(f'{{"node": "{node}", "time": "{time}"}}'.encode(), why, node)
             continue
-        said = {"node": node, "value": _plain(event.value)}
+        try:
+            said = {"node": node, "value": _plain(event.value, ua)}
+        except TypeError as error:
+            await sink.refuse(f'{{"node": "{node}", "time": "{time}"}}'.encode(), f"node {node} holds {error}", node)
+            continue
         identity = f"{node}/{instant}" if told.SourceTimestamp is not None else ""
         items += [Item(said, instant, identity=identity, field=field) for field in fields.get(node, ())]
     await sink.put(items)
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON knows it."""
+def _plain(value: Any, ua: Any) -> Any:
+    """A value as JSON knows it; raises TypeError for one that has no such form."""
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(one, ua) for one in value]
+    if isinstance(value, Enum):  # asyncua's are numbers too
+        return value.value
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
     if isinstance(value, datetime):
         return value.isoformat()
-    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+    if isinstance(value, ua.LocalizedText):
+        return value.Text
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__}, which is no number, text, truth or list of these")
 
 
 async def _leave(client: Any, patience: float) -> None:

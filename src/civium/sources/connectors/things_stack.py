@@ -16,6 +16,8 @@ def read(settings: LorawanSettings, body: bytes) -> Sequence[Item]:
         message = told.get("uplink_message")
         if message is None or ("frm_payload" not in message and "decoded_payload" not in message):
             return []
+        if told.get("simulated"):
+            raise Unreadable("it is an uplink that somebody simulated: no device has measured that")
         device = told["end_device_ids"]
         about = {
             "device": device.get("dev_eui") or device["device_id"],

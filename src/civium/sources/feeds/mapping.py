@@ -101,6 +101,8 @@ class Mapping:
         time = item.time
         if (asked := field.time or self._time) is not None:
             time = read_time(asked.search(item.said), self._how)
+        if any(one is not None and abs(one) >= _LATEST_US for one in (time, item.until)):
+            raise NotFound("its time is no year of ours: does it count in another unit than it should?")
         identity = item.identity
         if self._identity is not None:
             try:
@@ -154,13 +156,19 @@ class _Compiled:
 
 
 def _scaled(value: Any, field: Field) -> float:
-    try:
-        number = float(value) if isinstance(value, int | float | str) else math.nan
-    except ValueError:
-        number = math.nan
+    number = number_of(value) if isinstance(value, str) else value if isinstance(value, int | float) else None
+    number = math.nan if number is None else float(number)
     if math.isnan(number):
         raise NotFound(f"'{str(value)[:60]}' is no number, which factor and offset are for")
     return number * field.factor + field.offset
+
+
+def number_of(text: str) -> float | None:
+    """The number that a text is; None where it is none. What Python alone takes for one, such as 1_000, is none."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
 
 
 def read_time(value: Any, how: TimeReading) -> int:

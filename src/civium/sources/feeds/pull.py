@@ -52,7 +52,7 @@ async def pull(
     async with httpx.AsyncClient(headers=headers, follow_redirects=redirected, timeout=settings.timeout_s) as client:
         while True:
             due = loop.time() + settings.every_s
-            newest = int(cursor.get("newest", 0))
+            newest = min(int(cursor.get("newest", 0)), sink.now())  # not beyond what can have been told by now
             known_until = newest - int(settings.overlap_s * MICROSECONDS) if newest and ordered else None
             url = settings.url
             if _SINCE in url:
@@ -64,7 +64,7 @@ async def pull(
                     items = await asyncio.to_thread(read, settings, body)
                 except Unreadable as error:
                     raise SourceTrouble(f"what it answers cannot be read: {error}") from None
-                newest = max(newest, await sink.put(items, since=known_until))
+                newest = max(newest, min(await sink.put(items, since=known_until), sink.now()))
                 cursor = {**told, "newest": newest}
                 await sink.keep_cursor(cursor)
             sink.well()

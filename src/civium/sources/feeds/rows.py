@@ -12,7 +12,7 @@ from civium.core.observations import OBSERVATION
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.streams import COUNT, NUMBER, TRUTH
 from civium.sources.batch import KEY, Batch, build
-from civium.sources.feeds.mapping import Told
+from civium.sources.feeds.mapping import Told, number_of
 from civium.sources.keys import content_of, row_key
 
 DOOR = "source"  # by which dead letters know that they are of a source
@@ -79,10 +79,8 @@ def _fitting(result: Any, stream: int, catalog: Catalog) -> Any:
         return result
     kind = index.value_type[stream]
     if kind in (NUMBER, COUNT):
-        try:
-            return float(result)
-        except ValueError:
-            return result
+        number = number_of(result)
+        return result if number is None else number
     return _TRUTHS.get(result.strip().lower(), result) if kind == TRUTH else result
 
 
