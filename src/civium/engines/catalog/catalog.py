@@ -201,10 +201,16 @@ class Catalog:
         return True
 
     def rehearse(self, change: Change) -> None:
-        """Raise what ``fold`` would raise if ``change`` were the next message; nothing is kept."""
-        with self.transaction() as connection, connection.begin_nested() as rehearsal:
-            self._write(connection, change, self.applied() + 1)
-            rehearsal.rollback()
+        """Raise what ``fold`` would raise if ``change`` were the next message; nothing is kept.
+
+        Where another process is ahead of this one the log will refuse the change, and nothing is said of it here.
+        """
+        with self.transaction() as connection:
+            if self._stored(connection) > self.applied():
+                return
+            with connection.begin_nested() as rehearsal:
+                self._write(connection, change, self.applied() + 1)
+                rehearsal.rollback()
 
     def _ordered(self, change: Change) -> tuple[dict[str, list[dict[str, Any]]], ...]:
         """What a change adds, alters and takes away, by table: parents before children, and the other way round."""
