@@ -13,7 +13,8 @@ from civium.practices.emergency_corridor.readings import Fix, Mission, Point
 
 NOWHERE: Point = (float("nan"), float("nan"))
 WAITING, UNDER_WAY, OFF_MAP, UNREACHABLE, LOST, STUCK = range(6)
-BACKWARDS_M = 30.0  # a position may lie so far behind the last one
+BACKWARDS_M = 30.0  # a position may lie so far behind the last one,
+AGAINST_M = 8.0  # and by so much it shows that the vehicle drives the other way
 THERE_M = 30.0  # from its target a vehicle has arrived
 MOVES_M_S = 1.5
 MOVED_M = 10.0
@@ -127,40 +128,43 @@ def open_and_close(calls: list[Call], missions: dict[int, Mission], now: int, pa
 
 def follow(
     call: Call, fix: Fix | None, speed: float | None, streets: Streets, now: int, params: CorridorParams
-) -> bool:
-    """Moves a call to a new position; True when it has left its route (or has none) and needs one from ``call.where``.
+) -> Floats | None:
+    """Moves a call to a new position. When it has left its route (or has none) and needs one from ``call.where``: the
+    way it drives there [m], of length zero if that is not known; else None.
 
     A position that would need an impossible speed, or lies off the route, is believed only when the next ones agree
     with it. One that lies on no street is passed over, as is one older than the last.
     """
     if fix is None or fix.where is None or fix.time <= call.seen or fix.time > now:
-        return False
+        return None
     here = streets.plane(np.array([fix.where]))[0]
     passed = (fix.time - call.seen) / MICROSECONDS
     moved = _apart(streets, fix.where, call.where) if call.seen >= 0 else 0.0
+    heading = here - streets.plane(np.array([call.where]))[0] if call.seen >= 0 else np.zeros(2)
+    heading = heading if np.hypot(*heading) > MOVED_M else np.zeros(2)
     possible = call.seen < 0 or moved <= params.jump * passed + params.snap
     if possible and len(call.route):
-        along, distance = _on_route(call, streets, here, params.jump * passed + params.snap)
-        if distance <= params.near:
+        along, distance, way = _on_route(call, streets, here, params.jump * passed + params.snap)
+        against = along < call.along - AGAINST_M
+        heading = -way if against and distance <= params.near else heading
+        if distance <= params.near and not against:
             _accept(call, fix, max(along, call.along), moved / passed if passed > 0 else 0.0, speed, params)
             _learn_pace(call, streets, params)
-            return False
+            return None
     if call.seen >= 0 and not _believed(call, fix, streets, params):
-        return False
+        return None
     if not places_near(streets, here, params.snap):
-        return False
+        return None
     _accept(call, fix, 0.0, moved / passed if possible else 0.0, speed, params)
-    return True
+    return heading
 
 
-def starts_of(call: Call, before: Point, streets: Streets, params: CorridorParams) -> list[Place]:
-    """Where a route of a call may begin: streets about its position, those that lead the way it came first of all."""
+def starts_of(call: Call, heading: Floats | None, streets: Streets, params: CorridorParams) -> list[Place]:
+    """Where a route of a call may begin: streets about its position, but only those that lead the way it drives."""
     xy = streets.plane(np.array([call.where]))[0]
     near = places_near(streets, xy, params.snap)
-    if np.isfinite(before).all():
-        heading = xy - streets.plane(np.array([before]))[0]
-        if np.hypot(*heading) > MOVED_M:
-            near = places_near(streets, xy, params.snap, heading) or near
+    if heading is not None and heading.any():
+        near = places_near(streets, xy, params.snap, heading) or near
     return [place for place in near if place.distance <= near[0].distance + params.near / 2]
 
 
@@ -175,19 +179,21 @@ def _apart(streets: Streets, a: Point, b: Point) -> float:
     return float(np.hypot(*(one - other)))
 
 
-def _on_route(call: Call, streets: Streets, xy: Floats, ahead: float) -> tuple[float, float]:
-    """Nearest point of the route about its last place: from its beginning [m], and how far it is away [m]."""
+def _on_route(call: Call, streets: Streets, xy: Floats, ahead: float) -> tuple[float, float, Floats]:
+    """Nearest point of the route about its last place: from its beginning [m], how far it is away [m], and the way of
+    the route there."""
     ends = cumulated(call, streets)
     begins = ends - streets.length[call.route]
     within = np.flatnonzero((ends >= call.along - BACKWARDS_M) & (begins <= call.along + ahead))
-    best = (call.along, float("inf"))
+    best = (call.along, float("inf"), np.zeros(2))
     for k in within.tolist():
         street = int(call.route[k])
         piece = slice(int(streets.first_segment[street]), int(streets.first_segment[street + 1]))
         distance, along = project(streets.segment[piece], streets.segment_along[piece], xy)
         nearest = int(np.argmin(distance))
         if float(distance[nearest]) < best[1]:
-            best = (float(begins[k] + along[nearest]), float(distance[nearest]))
+            at = streets.segment[piece][nearest]
+            best = (float(begins[k] + along[nearest]), float(distance[nearest]), at[2:] - at[:2])
     return best
 
 

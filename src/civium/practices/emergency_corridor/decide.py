@@ -85,9 +85,9 @@ def decide(view: View, state: State, params: CorridorParams) -> tuple[Plan, Stat
     ahead: list[Pass] = []
     heard, speeds = fixes(view), numbers(view, "speed")
     for call in calls:
-        before, was = call.where, call.status
+        was = call.status
         strayed = follow(call, heard.get(call.vehicle), speeds.get(call.vehicle), city.streets, view.now, params)
-        notices += _find_route(call, strayed, before, city, view.now, params)
+        notices += _find_route(call, strayed, city, view.now, params)
         _judge(call, view.now, params)
         if may_act(call, view.now, params):
             ahead += _ahead(call, city, view.now, params)
@@ -150,20 +150,18 @@ def _free(signals: Ints) -> dict[str, Ints]:
     }
 
 
-def _find_route(
-    call: Call, strayed: bool, before: tuple[float, float], city: _City, now: int, params: CorridorParams
-) -> list[Notice]:
+def _find_route(call: Call, strayed: Floats | None, city: _City, now: int, params: CorridorParams) -> list[Notice]:
     """Looks for a route where there is none or the old one was left, and now and then for a better one."""
     due = call.looked < 0 or (now - call.looked) / MICROSECONDS >= params.reconsider
-    if not np.isfinite(call.where).all() or not (strayed or due):
+    if not np.isfinite(call.where).all() or not (strayed is not None or due):
         return []
     call.looked = now
     target = _target(call, city.streets, params)
     if not target:
         call.status, call.route = OFF_MAP, np.zeros(0, dtype=np.int64)
         return []
-    fresh = strayed or not len(call.route)
-    starts = starts_of(call, before, city.streets, params) if fresh else [_at(call, city.streets)]
+    fresh = strayed is not None or not len(call.route)
+    starts = starts_of(call, strayed, city.streets, params) if fresh else [_at(call, city.streets)]
     route, time, begin = fastest(city.streets, _with_queues(city, params), starts, target)
     if not len(route):
         call.route = call.route[:0] if fresh else call.route

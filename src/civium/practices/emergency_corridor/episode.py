@@ -170,10 +170,9 @@ class _Drivers:
 
     def listen(self, now: int, plan: Plan) -> None:
         """Drives the routes that a plan tells."""
-        assert self.city is not None
         for notice in plan.notices:
-            for k in self._under_way if notice.key == "route" else ():
-                if self.city.vehicle(k) == notice.about:
+            for k in self._under_way if self.city is not None and notice.key == "route" else ():
+                if self.city is not None and self.city.vehicle(k) == notice.about:
                     self._take(f"{PREFIX}{k}", notice.values["route"].split(), self._calls[k].streets[-1])
 
     def _take(self, vehicle: str, route: list[str], end: str) -> None:

@@ -358,3 +358,25 @@ def test_a_state_that_another_release_left_is_begun_anew() -> None:
     older = {name: array for name, array in state.items() if name != "resting"}
     plans, _ = turns(drive, 20, 6, older)
     assert any(held(plan) for plan in plans.values())
+
+
+def test_a_vehicle_that_drives_the_other_way_is_taken_the_other_way() -> None:
+    """Both directions of a street lie on one line; which one the vehicle is on, only its moving tells."""
+    west = [
+        {"street": f"back{k}", "to": [f"back{k - 1}"] if k else ["turn"], "length_m": 300.0, "speed_m_s": 15.0,
+         "shape": [list(views.place(300.0 * (k + 1), 0.0)), list(views.place(300.0 * k, 0.0))]}
+        for k in range(4)
+    ]  # fmt: skip
+    turn = {"street": "turn", "to": ["main0"], "length_m": 40.0, "speed_m_s": 5.0,
+            "shape": [list(views.place(*p)) for p in ((0.0, 0.0), (-10.0, 10.0), (0.0, 0.0))]}  # fmt: skip
+    streets = [*views.street_facts(), *west, turn]
+
+    def at(t: int) -> View:
+        said = {31: (views.mission(), views.point(250.0 - 6.0 * t), 6.0)}
+        return views.view(instant(t), said, streets=streets)
+
+    plans, _ = turns(at, 14)
+    routes = [n.values["route"].split()[0] for plan in plans.values() for n in plan.notices if n.key == "route"]
+    assert routes[0] == "main0"  # the shorter way, as long as nothing else is known
+    assert routes[-1] == "back0"
+    assert not plans[12].commands
