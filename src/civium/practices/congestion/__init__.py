@@ -14,7 +14,13 @@ PRACTICE = Practice(
     makes=(
         Make("congestion_state", "street_segment", "1", "0 free, 1 slow, 2 congested, 3 standing"),
         *(
-            Make(f"vehicle_speed_in_{name}", "street_segment", "m/s", f"speed expected in {name.replace('_', ' ')}")
+            Make(
+                f"vehicle_speed_in_{name}",
+                "street_segment",
+                "m/s",
+                f"speed expected in {name.replace('_', ' ')}",
+                foretells="vehicle_speed",
+            )
             for name in AHEAD
         ),
     ),
