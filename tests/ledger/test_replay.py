@@ -1,11 +1,13 @@
 """Replay says no when something differs, says why when it cannot know, and never a false yes."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
-from civium.core import InputRefused, Plan, View, digest
+from civium.core import InputRefused, Notice, Plan, View, digest
 from civium.core.wire import encode_plan
 from civium.ledger.replay import replay
 
@@ -88,3 +90,12 @@ def test_what_a_person_asked_for_is_explained_and_its_plan_is_checked() -> None:
     assert outcome == "explained"
     assert "Ada asked for it" in why
     assert verdict(entry={**wish, "plan": {"because": "not so"}})[0] == "different"
+
+
+def test_a_plan_encodes_the_same_however_the_record_orders_its_words() -> None:
+    told = Notice("desk", "info", "route", {"seconds": 5, "route": "a b", "by": {"z": 1, "a": 2}})
+    first = encode_plan(Plan(notices=(told,)))
+    kept = json.loads(json.dumps(json.loads(first), sort_keys=True))
+    assert encode_plan(msgspec.convert(kept, Plan)) == first
+    turned = Notice("desk", "info", "route", {"by": {"a": 2, "z": 1}, "route": "a b", "seconds": 5})
+    assert encode_plan(Plan(notices=(turned,))) == first

@@ -105,12 +105,15 @@ def decode_state(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """A plan as JSON; refuses numbers that are not finite with ValueError."""
+    """A plan as JSON, the keys of its notices' values in order, so that what the record gives back encodes the same.
+
+    Refuses numbers that are not finite with ValueError.
+    """
     numbers = [v for e in plan.estimates for v in (e.value, e.lower, e.upper) if v is not None]
     numbers += [c.value for c in plan.commands if not isinstance(c.value, str)]
     if not all(np.isfinite(numbers)):
         raise ValueError("the plan holds a number that is not finite")
-    return msgspec.json.encode(plan)
+    return msgspec.json.encode(plan, order="deterministic")
 
 
 def decode_plan(data: bytes) -> Plan:

@@ -60,7 +60,7 @@ def _identity(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"\d+", text, re.ASCII):
-        raise InputRefused(f"'{text[:40]}' in {name}({text[:40]}) is not an id: ids are whole numbers", status=404)
+        raise InputRefused(f"'{text[:40]}' in {name}({text[:40]}) is not an id: ids are whole numbers")
     if len(text.lstrip("0")) > _LONGEST_ID:
         raise InputRefused(f"there is no {name}({text[:40]})", status=404)
     return int(text)
