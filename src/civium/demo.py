@@ -126,11 +126,11 @@ def _mandate(client: CityClient) -> None:
 
 
 def _ambulances(client: CityClient) -> str:
-    """A token for the ambulances, whose positions not everybody may read; that of an earlier run is revoked."""
+    """A token for ambulances and readers, which tell what not everybody may read; that of an earlier run is revoked."""
     for token in client.get("/api/tokens"):
         if token["name"] == _AMBULANCES and not token["revoked"]:
             client.delete(f"/api/tokens/{token['id']}", why="the demo begins anew")
-    scopes = {"kinds": ["emergency_vehicle"]}
+    scopes = {"kinds": ["emergency_vehicle", "bluetooth_reader"]}
     made = client.post("/api/tokens", None, name=_AMBULANCES, role="operator", scopes=scopes, why="the demo")
     return str(made["token"])
 

@@ -59,7 +59,8 @@ def main(
     wall: Annotated[float | None, typer.Option("--for", help="Wall time in seconds after which it ends.")] = None,
     control: Annotated[bool, typer.Option(help="Whether the signals follow the platform's wishes.")] = True,
     token: Annotated[
-        str, typer.Option(envvar=TOKEN, help="Of an operator for emergency_vehicle: ambulances drive.")
+        str,
+        typer.Option(envvar=TOKEN, help="Of an operator for ambulances and Bluetooth readers: they take part."),
     ] = "",
     readers_token: Annotated[
         str, typer.Option(help="Of the source 'bluetooth'; none: no readers.", envvar="CIVIUM_BLUETOOTH_TOKEN")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from civium.core import to_datetime
-from civium.sandbox.devices import ambulances, json_lines, registration, signal_key
+from civium.sandbox.devices import GUARDED, ambulances, json_lines, registration, signal_key
 from civium.sandbox.emergencies import Emergencies
 from civium.sandbox.gateway import HttpGateway, Registered
 from civium.sandbox.mqtt import MqttGateway
@@ -39,7 +39,7 @@ class Setting:
     hour: float = 8.0
     wall: float | None = None
     control: bool = True
-    token: str = ""  # of the ambulances, which tell what not everybody may read; without it none drives
+    token: str = ""  # of an operator for devices.GUARDED; without it no ambulance drives and no reader hears
     readers_token: str = ""  # of the source that takes in what Bluetooth readers hear; empty: they are silent
 
 
@@ -53,7 +53,8 @@ class Sandbox:
         self._record = Record(setting.work)
         self._stop = asyncio.Event()
         town = prepare(setting.extract, setting.work, setting.seed, setting.day, say)
-        self.town: Town = town if setting.readers_token else replace(town, readers=(), links=())
+        heard = setting.readers_token and setting.token
+        self.town: Town = town if heard else replace(town, readers=(), links=())
         start = round(setting.hour * 3600)
         last = self._record.instant()
         if last is not None:
@@ -88,9 +89,11 @@ class Sandbox:
     async def _register(self) -> Registered:
         lines = registration(self.town, self.traffic.detectors, self.emergencies.streets)
         self._say(f"registering {len(lines)} things")
-        registered = await self.http.register(json_lines(lines), PATIENCE_S)
+        anyones = [line for line in lines if line["kind"] not in GUARDED]
+        registered = await self.http.register(json_lines(anyones), PATIENCE_S)
         if self.setting.token:
-            told = await self.http.register(json_lines(ambulances()), PATIENCE_S, self.setting.token)
+            guarded = [line for line in lines if line["kind"] in GUARDED] + ambulances()
+            told = await self.http.register(json_lines(guarded), PATIENCE_S, self.setting.token)
             registered.streams.update(told.streams)
         return registered
 

@@ -14,6 +14,7 @@ from civium.sandbox.town import Town
 
 STATION = "station/1"
 TERMINALS = "terminals/1"
+GUARDED = ("bluetooth_reader", "emergency_vehicle")  # kinds that tell what not everybody may read
 UNITS = {"ghi": "W/m^2", "air_temperature": "K", "wind_speed": "m/s"}  # of the weather station
 BAY_UNITS = {"bay_taken": "1"}
 LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
