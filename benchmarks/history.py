@@ -31,6 +31,7 @@ from civium.engines.settings import Store as Keeping
 from civium.engines.settings import load
 from civium.engines.store import Store
 from civium.engines.upkeep import Keeper
+from civium.twin.census import Census
 from civium.twin.live import Live
 
 _EACH_DAY = 100  # readings of a stream
@@ -179,6 +180,11 @@ def _build(run: Run, made: _Made, store: Store, folder: Path, rows: str) -> Iter
     closed = perf_counter() - begun
     memory = _peak() - resident
     run.say(f"the last day was in {before - made.days + 1} files; {store.files()} hold the readings now")
+    census = Census(store, folder / "extents.npz")  # a city that runs counts its rows as they come
+    census.start({0: sequence})
+    census.catch_up({0: sequence})
+    census.save()
+    run.say("every stream's rows are counted")
     sizes = _sizes(store)
     one = np.sort(store.query(_FILE_SIZES).column("bytes").to_numpy())[-made.days :]
     raw = "int64 id, stream and time, double"

@@ -72,6 +72,7 @@ class Turns:
         self._awaited: dict[tuple[str, int], tuple[int, int]] = {}  # (decision, thing) -> command, until
         self._later: dict[tuple[str, int], DecisionEvent] = {}  # confirmations that are not on the record yet
         self._under_way: dict[Work, asyncio.Task[None]] = {}
+        self._owed: set[Work] = set()  # turns that an engine kept from being made
         self.estimates = Estimates(city)
         self._things: dict[int, int] = {}  # actuator -> thing
         self._views = city.place / "run" / "views"
@@ -168,9 +169,9 @@ class Turns:
     async def take(self, before: int, now: int, cut: dict[str, int], *, wait: bool) -> None:
         """Start the turns that fall due in ``before < t <= now`` [us since epoch], all under the cut of that tick.
 
-        A practice whose last turn is still under way is passed over, so that it cannot hold up the others. At the first
-        tick of all (``before`` 0) nothing is due: nobody could tell the city anything yet. With ``wait``, returns when
-        the turns are done and what they admitted has left.
+        So are those that an engine's trouble has left owing. A practice whose last turn is still under way is passed
+        over, so that it cannot hold up the others. At the first tick of all (``before`` 0) nothing is due: nobody could
+        tell the city anything yet. With ``wait``, returns when the turns are done and what they admitted has left.
         """
         idle = [work for work in sorted(self.mine) if work not in self._under_way]
         due = [work for work in idle if before and self._due(work, before, now)]
@@ -194,13 +195,16 @@ class Turns:
 
     def _due(self, work: Work, before: int, now: int) -> bool:
         every = int(self.practices.found[work[0]].every * MICROSECONDS)
-        return now // every > before // every and now >= self._paused_until.get(work, 0)
+        falls_due = now // every > before // every or work in self._owed
+        return falls_due and now >= self._paused_until.get(work, 0)
 
     async def _turn_or_trouble(self, practice: Practice, shard: str, now: int, cut: dict[str, int]) -> None:
         try:
             await self._try_turn(practice, shard, now, cut)
+            self._owed.discard((practice.id, shard))
             self.city.troubles.pop(f"turn of {practice.id}", None)
         except TROUBLE as error:  # an engine: nothing of this turn is on the record, the next tick tries again
+            self._owed.add((practice.id, shard))
             self.city.troubles[f"turn of {practice.id}"] = str(error)
         finally:
             self._under_way.pop((practice.id, shard), None)

@@ -52,11 +52,12 @@ def test_no_secret_and_no_reading_of_a_person_stands_in_what_is_said(tmp_path: P
         line = {"key": "home/1", "kind": "home", "name": "Mrs Korhonen", "streams": [stream]}
         mine = city.client.post("/api/register", **line)["streams"]["home/1/power"]
         with httpx.Client(base_url=city.url, timeout=60) as http:
-            for secret in (made, "civ_wrong-sesame-6", "civ_wrong-sesame-6"):
-                http.post(
+            for secret, status in ((made, 201), ("civ_wrong-sesame-6", 401), ("civ_wrong-sesame-6", 401)):
+                answer = http.post(
                     f"/v1.1/Datastreams({mine})/Observations", json={"result": 98765.4321},
                     headers={"Authorization": f"Bearer {secret}"},
                 )  # fmt: skip
+                assert answer.status_code == status, answer.text
             http.get("/api/me", auth=("anyone", made))
             session = http.post("/api/login", json={"token": token(folder)})
             hidden += [session.json()["csrf"], *http.cookies.values()]
@@ -72,7 +73,9 @@ def test_no_secret_and_no_reading_of_a_person_stands_in_what_is_said(tmp_path: P
         client.loop_start()
         topic = f"v1.1/Datastreams({mine})/Observations"
         for body in ({"result": 98765.4321}, {"result": "98765.4321 W"}):
-            client.publish(topic, json.dumps(body), qos=1).wait_for_publish(30)
+            sent = client.publish(topic, json.dumps(body), qos=1)
+            sent.wait_for_publish(60)
+            assert sent.is_published(), body
         client.loop_stop()
         client.disconnect()
         wait_for(lambda: len(city.client.get(f"/v1.1/Datastreams({mine})/Observations")["value"]) == 2)

@@ -34,16 +34,16 @@ def decide(view, state, params):
 """
 
 
-def installed(folder: Path) -> str:
-    """The practice as a package; the PYTHONPATH with which a city finds it."""
-    package, about = folder / "districts", folder / "districts-1.dist-info"
+def installed(folder: Path, name: str, practice: str, decide: str) -> str:
+    """A practice as a package; the PYTHONPATH with which a city finds it."""
+    package, about = folder / name, folder / f"{name}-1.dist-info"
     package.mkdir(parents=True)
     about.mkdir()
-    (package / "__init__.py").write_text(PRACTICE)
-    (package / "decide.py").write_text(DECIDE)
-    (package / "register.toml").write_text('id = "districts"\ntitle = "Dims"\npurpose = "A practice for tests."\n')
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: districts\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[civium.practices]\ndistricts = districts:PRACTICE\n")
+    (package / "__init__.py").write_text(practice)
+    (package / "decide.py").write_text(decide)
+    (package / "register.toml").write_text(f'id = "{name}"\ntitle = "Dims"\npurpose = "A practice for tests."\n')
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[civium.practices]\n{name} = {name}:PRACTICE\n")
     return os.pathsep.join([str(folder), str(PRACTICES)])
 
 
@@ -59,7 +59,7 @@ def turns(city: CityProcess) -> dict[str, list[dict[str, Any]]]:
 def test_each_shard_decides_for_its_own_things_from_its_own_state_also_after_a_crash(
     new_city: Callable[..., CityProcess], tmp_path: Path
 ) -> None:
-    city = new_city(PYTHONPATH=installed(tmp_path / "practices"))
+    city = new_city(PYTHONPATH=installed(tmp_path / "practices", "districts", PRACTICE, DECIDE))
     lines = [
         {
             "key": f"lamp/{i}", "name": f"lamp {i}", "kind": "lamp_post", "facts": {"district": f"north {i // 2}"},

@@ -34,7 +34,7 @@ def _still(now: Any, then: Any) -> bool:
 def test_a_frozen_city_is_upgraded_read_replayed_and_goes_on(archive: Path, tmp_path: Path) -> None:
     city = CityProcess(tmp_path / "city", True, {})
     with tarfile.open(archive) as packed:
-        packed.extractall(city.folder, filter="data")
+        packed.extractall(city.folder)  # ours; the first Pythons 3.11 know no filter
     told = json.loads((city.folder / "expected.json").read_text())
     ids = told.pop("ids")
     refused = city.run("status")
