@@ -1,6 +1,7 @@
 """Builds the View of one practice at one tick, always from the store under a cut, so that replay sees the same."""
 
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 
 import msgspec
@@ -17,11 +18,11 @@ from civium.engines.catalog import Catalog
 from civium.engines.store import Store
 
 _FRAME_SQL = """
-SELECT o.id, o.stream, s.thing, o.time, o."until", o.value,
+SELECT s.need, o.id, o.stream, s.thing, o.time, o."until", o.value,
     CASE WHEN o.value IS NULL THEN coalesce(o.text, o.json) ELSE o.text END AS text, o.quality
 FROM {rows} o JOIN wanted s ON o.stream = s.stream
 WHERE o.time > make_timestamp(?) AND o.time <= make_timestamp(?)
-ORDER BY o.stream, o.time, o.id
+ORDER BY s.need, o.stream, o.time, o.id
 """
 
 
@@ -41,20 +42,18 @@ def build_view(
 
     Of a ``shard`` other than ``all`` only the things that belong to it, with their streams and actuators.
     """
-    frames: dict[str, pa.Table] = {}
-    streams: list[pa.Table] = []
-    freshness: dict[str, Freshness] = {}
     kinds = {practice.acts_on, *(need.kind for need in practice.needs)} - {""}
     things = catalog.things_of(sorted(kinds), cut["CAT"])
     if shard != "all":
         things = things.filter(_belong(things, practice, shard))
-    known = calibrations(catalog, cut["CAT"])
-    for need in sorted((n for n in practice.needs if not n.layer), key=lambda n: n.name):
-        wanted = _of(things, catalog.streams_of(need.property, need.kind, cut["CAT"]), shard)
-        frame = _frame(need, wanted, now, cut, store, known)
-        frames[need.name] = frame
-        freshness[need.name] = _freshness(need, wanted.num_rows, frame, now)
-        streams.append(wanted.append_column("need", pa.array([need.name] * wanted.num_rows, pa.string())))
+    needs = sorted((n for n in practice.needs if not n.layer), key=lambda n: n.name)
+    wanted = [_of(things, catalog.streams_of(need.property, need.kind, cut["CAT"]), shard) for need in needs]
+    frames = _frames(needs, wanted, now, cut, store, calibrations(catalog, cut["CAT"]))
+    freshness = {n.name: _freshness(n, w.num_rows, frames[n.name], now) for n, w in zip(needs, wanted, strict=True)}
+    streams = [
+        some.append_column("need", pa.array([need.name] * some.num_rows, pa.string()))
+        for need, some in zip(needs, wanted, strict=True)
+    ]
     return View(
         now=now,
         cut=cut,
@@ -104,14 +103,35 @@ def require_needs(practice: Practice, view: View) -> None:
             raise NeedUnmet(need.name, f"none of {fresh.streams} streams has a reading younger than {need.stale:g} s")
 
 
-def _frame(need: Need, wanted: pa.Table, now: int, cut: dict[str, int], store: Store, known: Calibrations) -> pa.Table:
-    if wanted.num_rows == 0:
-        return FRAME.empty_table()
-    end = now - int(need.wait * MICROSECONDS)
-    start = end - int(need.window * MICROSECONDS)
+def _frames(
+    needs: list[Need], wanted: list[pa.Table], now: int, cut: dict[str, int], store: Store, known: Calibrations
+) -> dict[str, pa.Table]:
+    """The readings of each need, of the streams ``wanted`` for it.
+
+    Needs that look at the same span of time are read at once: planning a read of the lake costs more than a few rows.
+    """
+    frames = {need.name: FRAME.empty_table() for need in needs}
+    spans: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, need in enumerate(needs):
+        if wanted[number].num_rows:
+            end = now - int(need.wait * MICROSECONDS)
+            spans[end - int(need.window * MICROSECONDS), end].append(number)
     sql = _FRAME_SQL.format(rows=store.under(shards_in(cut)))
-    rows = store.query(sql, [start, end], {"wanted": wanted.select(["stream", "thing"])})
-    frame = rows.cast(FRAME).combine_chunks()
+    for span, numbers in spans.items():
+        named = [
+            wanted[n].select(["stream", "thing"]).append_column("need", pa.array([n] * wanted[n].num_rows, pa.int32()))
+            for n in numbers
+        ]
+        rows = store.query(sql, span, {"wanted": pa.concat_tables(named)})
+        of = rows.column("need")
+        rows = _calibrated(rows.drop_columns("need").cast(FRAME), known)
+        for n in numbers:
+            mine = rows if len(numbers) == 1 else rows.filter(pc.equal(of, n))
+            frames[needs[n].name] = mine.combine_chunks()
+    return frames
+
+
+def _calibrated(frame: pa.Table, known: Calibrations) -> pa.Table:
     if not known:
         return frame
     streams, times = (column(frame, name).astype(np.int64) for name in ("stream", "time"))
