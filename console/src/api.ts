@@ -121,8 +121,8 @@ export interface CityMap {
 export interface Places {
   kind: string;
   thing: number[];
-  lon: number[];
-  lat: number[];
+  lon: (number | null)[]; // null: it moves, and tells no place
+  lat: (number | null)[];
   name: string[] | null;
   ground: number[] | null; // its height [m]
   moves: boolean; // they tell where they are
@@ -143,6 +143,7 @@ export interface Past {
   start: number;
   step: number;
   values: (number | null)[][];
+  places: { thing: number[]; lon: (number | null)[][]; lat: (number | null)[][] } | null; // where those were that move
 }
 export interface Stream {
   id: number;

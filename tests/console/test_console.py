@@ -9,10 +9,10 @@ from time import monotonic
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.city.conftest import CityProcess
-from tests.console.conftest import PATIENCE_MS, Open, barriers, tell, tell_until_asked
+from tests.console.conftest import BEGIN, PATIENCE_MS, Open, barriers, tell, tell_until_asked
 from tests.console.relay import Relay
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -237,6 +237,33 @@ def test_the_map_draws_the_city_and_plays_its_past(look: Open, town: CityProcess
     expect(page).to_have_url(re.compile(r"at=\d+"))
     page.get_by_role("button", name="Back to now").click()
     expect(slider).to_have_count(0)
+
+
+def test_what_moves_is_in_a_past_hour_where_it_was(look: Open, town: CityProcess) -> None:
+    ferry = {
+        "key": "ferry", "kind": "ferry", "name": "Suokki", "where": {"type": "Point", "coordinates": [24.95, 60.17]},
+        "streams": [{"property": "position", "type": "json"}, {"property": "speed", "unit": "m/s"}],
+    }  # fmt: skip
+    stream = town.client.post("/api/register", content=json.dumps(ferry).encode())["streams"]["ferry/position"]
+    begin = datetime.fromisoformat(BEGIN)
+    for minute, lon in ((-30, 24.94), (-20, 24.945)):
+        time = (begin + timedelta(minutes=minute)).isoformat()
+        said = {"phenomenonTime": time, "result": {"type": "Point", "coordinates": [lon, 60.17]}}
+        assert town.client.http.post(f"/v1.1/Datastreams({stream})/Observations", json=said).status_code == 201
+    here = "view=24.94/60.17/15/0/0"
+
+    def seen_at(minute: float) -> Locator:
+        """Its line in the list of what is in view, nearest to the middle first."""
+        page = look(f"/console/map?{here}&at={(begin + timedelta(minutes=minute)).timestamp() * 1000:.0f}")
+        expect(page.locator(".map[data-ready]")).to_be_attached()
+        page.get_by_role("button", name="What is in view").click()
+        near = page.get_by_role("region", name="What is in view")
+        expect(near.get_by_role("button", name=re.compile("^Lamp of the square"))).to_be_visible()
+        return near.get_by_role("button", name=re.compile("^Suokki"))
+
+    expect(seen_at(-25)).to_contain_text(re.compile(r"\b[0-2] m from the middle"))
+    expect(seen_at(-15)).to_contain_text(re.compile(r"\b27\d m from the middle"))
+    expect(seen_at(-33)).to_have_count(0)  # it had told nothing yet
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

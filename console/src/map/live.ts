@@ -3,10 +3,15 @@ import type { Past, Places, Values } from "../api";
 import { edges, look, step } from "./looks";
 
 const SILENT: [number, number, number] = [150, 150, 150];
+const NOWHERE: [number, number, number] = [0, -89, 0]; // no map of a city shows it
+
+function spot(lon: number | null | undefined, lat: number | null | undefined, ground = 0): [number, number, number] {
+  return lon == null || lat == null ? NOWHERE : [lon, lat, ground];
+}
 
 export class Layer {
   readonly length: number;
-  readonly positions: Float64Array;
+  positions: Float64Array;
   readonly colours: Uint8Array;
   readonly values: Float32Array;
   bounds: number[] = [];
@@ -16,6 +21,7 @@ export class Layer {
   private streams = new Map<number, number>(); // stream -> row
   private now: Float32Array;
   private times: Float64Array;
+  private travelled = false; // the positions are those of a past moment
 
   constructor(
     readonly kind: string,
@@ -25,15 +31,12 @@ export class Layer {
     private readonly steps: number[] | null = null, // where its steps end; null: as its look has it
   ) {
     this.length = places.thing.length;
-    this.positions = new Float64Array(3 * this.length);
     this.colours = new Uint8Array(4 * this.length);
     this.values = new Float32Array(this.length).fill(NaN);
     this.now = new Float32Array(this.length).fill(NaN);
     this.times = new Float64Array(this.length);
-    places.thing.forEach((thing, row) => {
-      this.rows.set(thing, row);
-      this.positions.set([places.lon[row]!, places.lat[row]!, places.ground?.[row] ?? 0], 3 * row);
-    });
+    places.thing.forEach((thing, row) => this.rows.set(thing, row));
+    this.positions = this.stand();
     this.paint();
   }
 
@@ -90,6 +93,8 @@ export class Layer {
   /** Show this moment. */
   live(): void {
     this.values.set(this.now);
+    if (this.travelled) this.positions = this.stand();
+    this.travelled = false;
     this.paint();
   }
 
@@ -102,7 +107,27 @@ export class Layer {
       const value = told[i];
       if (row !== undefined && value != null) this.values[row] = value;
     });
+    if (past.places) this.travel(past.places, frame);
     this.paint();
+  }
+
+  /** Where everything is now. A new array: the same one is not sent to the GPU again. */
+  private stand(): Float64Array {
+    const { thing, lon, lat, ground } = this.places;
+    const positions = new Float64Array(3 * thing.length);
+    for (let row = 0; row < thing.length; row++) positions.set(spot(lon[row], lat[row], ground?.[row]), 3 * row);
+    return positions;
+  }
+
+  /** Put what moves where it was; what told no place then is out of sight. */
+  private travel(places: NonNullable<Past["places"]>, frame: number): void {
+    this.positions = this.stand();
+    const at = Math.max(0, Math.min(frame, places.lon.length - 1));
+    places.thing.forEach((thing, i) => {
+      const row = this.rows.get(thing);
+      if (row !== undefined) this.positions.set(spot(places.lon[at]?.[i], places.lat[at]?.[i]), 3 * row);
+    });
+    this.travelled = true;
   }
 
   private paint(): void {

@@ -130,7 +130,8 @@ function CityMapView({ city }: { city: CityMap }) {
   const frames = useQueries({
     queries: moment?.from // 0: the time bar has not chosen an hour yet
       ? kinds.map(({ kind, property, properties }) => {
-          const streams = properties.find((one) => one.name === property)?.streams ?? 0;
+          const of = (name: string) => properties.find((one) => one.name === name)?.streams ?? 0;
+          const streams = of(property!) + 2 * of("position"); // of what moves also where it was: two figures
           const step = Math.max(STEP_S, Math.ceil((3600 * streams) / 500_000)); // the city gives at most so many figures at once
           const path = query("/api/map/past", { kind, property: property!, from: new Date(moment.from).toISOString(), to: new Date(moment.from + HOUR_MS).toISOString(), step });
           return { queryKey: [path], queryFn: () => get<Past>(path), staleTime: Infinity };

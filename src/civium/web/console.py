@@ -19,7 +19,8 @@ from civium.engines.rights import Reach
 from civium.web.desk import desk_of
 from civium.web.doors import answer, caller_of, city_of
 from civium.web.gaps import gaps_of
-from civium.web.moments import MOST_POINTS, chart_of, listed_things, map_of, past_of, places_of, thing_of, values_of
+from civium.web.moments import listed_things, map_of, places_of, thing_of, values_of
+from civium.web.past import MOST_POINTS, chart_of, past_of
 from civium.web.practice import practice_of
 from civium.web.relief import relief_of
 from civium.web.state import practices_state

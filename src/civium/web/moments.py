@@ -1,4 +1,4 @@
-"""What the console draws and tells of the things of the city, now and at a past time; values in SI."""
+"""What the console draws and tells of the things of the city now; values in SI."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Label, func, or_, select
 
 from civium.city import City
-from civium.core import MICROSECONDS, InputRefused
+from civium.core import InputRefused
 from civium.core.rights import Caller
 from civium.core.view import column
 from civium.engines.catalog.tables import (
@@ -28,31 +28,14 @@ from civium.twin.model.layers import layer_names, read_summary
 from civium.web import relief
 from civium.web.dots import LOOKS
 from civium.web.moving import positions_of
+from civium.web.past import degrees, short, streams_of
 from civium.web.state import things_of_kinds
 from civium.web.tiles import LEAST_ZOOM, MOST_ZOOM, version_of
 from civium.web.told import Told
 
-MOST_FIGURES = 600_000  # of one answer about the past
-MOST_POINTS = 2_000  # of one chart
 MOST_NAMED = 20_000  # things of a kind whose names are told with their places
-_LOOK_BACK_S = 900.0
 _LAST = 20
 _MAIN = {look.kind: look.property for look in LOOKS}
-# $1 start, $2 since, $3 end, $4 step [us]
-_PAST = """
-SELECT w.n AS n, greatest(0, (epoch_us(o.time) - $1 + $4 - 1) // $4) AS frame, arg_max(o.value, o.time) AS value
-FROM observations o JOIN wanted w ON o.stream = w.stream
-WHERE o.time >= make_timestamp($2) AND o.time <= make_timestamp($3) AND o.value IS NOT NULL
-GROUP BY ALL ORDER BY frame
-"""
-# $1 start, $2 step, $3 stream, $4 end
-_CHART = """
-SELECT (epoch_us(time) - $1) // $2 AS bucket, arg_max(epoch_us(time), time) AS at, min(value) AS low,
-       max(value) AS high, avg(value) AS mean, arg_max(value, time) AS last, count(*) AS n
-FROM observations WHERE stream = $3 AND time >= make_timestamp($1) AND time < make_timestamp($4)
-  AND value IS NOT NULL
-GROUP BY ALL ORDER BY bucket
-"""
 
 
 def map_of(city: City, told: Told) -> dict[str, Any]:
@@ -85,20 +68,22 @@ def places_of(city: City, told: Told, kind: str) -> dict[str, Any]:
     """Where the things of a kind are, in columns; their names too where they are not too many.
 
     ``ground`` is the height [m] of the ground below each, where the city model has a terrain; ``moves`` says that
-    they tell where they are, so that one should ask again.
+    they tell where they are, so that one should ask again: one that is silent and was registered without a place is
+    among them, and nowhere (None).
     """
     things = city.catalog.things_of([kind], city.catalog.applied())
     lon, lat = column(things, "lon").copy(), column(things, "lat").copy()
     identity = column(things, "thing").astype(np.int64)
-    moves, which, *where_now = positions_of(city, told.reach, kind)
+    tellers, which, *where_now = positions_of(city, told.reach, kind)
     row = np.searchsorted(identity, which)  # things are sorted
     known = (row < len(identity)) & np.isin(which, identity)
     lon[row[known]], lat[row[known]] = (now[known] for now in where_now)
-    placed = ~np.isnan(lon) & ~np.isin(identity, city.rights.hidden_things(told.caller))
+    placed = ~np.isnan(lon) | np.isin(identity, tellers)
+    placed &= ~np.isin(identity, city.rights.hidden_things(told.caller))
     names = things.filter(pa.array(placed)).column("name").to_pylist() if placed.sum() <= MOST_NAMED else None
     lon, lat = lon[placed], lat[placed]
-    where = {"lon": np.round(lon, 7).tolist(), "lat": np.round(lat, 7).tolist(), "ground": _ground(city, lon, lat)}
-    return {"kind": kind, "thing": identity[placed].tolist(), **where, "name": names, "moves": moves}
+    where = {"lon": degrees(lon), "lat": degrees(lat), "ground": _ground(city, lon, lat)}
+    return {"kind": kind, "thing": identity[placed].tolist(), **where, "name": names, "moves": len(tellers) > 0}
 
 
 def _ground(city: City, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[float] | None:
@@ -112,7 +97,7 @@ def _ground(city: City, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> l
 
 def values_of(city: City, reach: Reach, kind: str, property: str) -> dict[str, Any]:
     """The latest value of a property of each thing of a kind, in columns; times [ms since epoch]."""
-    streams = _streams(city, reach, kind, property)
+    streams = streams_of(city, reach, kind, property)
     ids = column(streams, "stream").astype(np.int64)
     identity, time, value = city.follower.live.latest(ids)
     heard = (identity > 0) & ~np.isnan(value)
@@ -122,48 +107,8 @@ def values_of(city: City, reach: Reach, kind: str, property: str) -> dict[str, A
         "unit": streams.column("unit")[0].as_py() if streams.num_rows else "",
         "stream": ids[heard].tolist(),
         "thing": column(streams, "thing").astype(np.int64)[heard].tolist(),
-        "value": _short(value[heard]),
+        "value": short(value[heard]),
         "time": (time[heard] // 1000).tolist(),
-    }
-
-
-def past_of(city: City, reach: Reach, kind: str, property: str, start: int, end: int, step_s: float) -> dict[str, Any]:
-    """What each thing of a kind last told of a property, at each step between two instants [us]: a row a step.
-
-    A value holds until the next one, at most a quarter of an hour. Raises InputRefused past 600,000 figures.
-    """
-    streams = _streams(city, reach, kind, property)
-    step = int(step_s * MICROSECONDS)
-    frames = max((end - start) // step + 1, 0)
-    if frames * max(streams.num_rows, 1) > MOST_FIGURES:
-        raise InputRefused(f"this asks for more than {MOST_FIGURES:,} figures: take a longer step", status=413)
-    ids = column(streams, "stream").astype(np.int64)
-    wanted = pa.table({"stream": ids, "n": np.arange(len(ids))})
-    since = start - int(_LOOK_BACK_S * MICROSECONDS)
-    rows = city.store.query(_PAST, [start, since, end, step], {"wanted": wanted})
-    told = np.full((frames, len(ids)), np.nan)
-    at = column(rows, "frame").astype(np.int64)
-    inside = at < frames
-    told[at[inside], column(rows, "n").astype(np.int64)[inside]] = column(rows, "value").astype(float)[inside]
-    held = _held(told, max(1, int(_LOOK_BACK_S / step_s)))
-    return {
-        "kind": kind,
-        "property": property,
-        "thing": column(streams, "thing").astype(np.int64).tolist(),
-        "start": start // 1000,
-        "step": step // 1000,
-        "values": [_short(row) for row in held],
-    }
-
-
-def chart_of(city: City, stream: int, start: int, end: int, points: int) -> dict[str, Any]:
-    """Readings of a stream between two instants [us], thinned to at most ``points`` steps: low, mean, high."""
-    step = max((end - start) // points, 1)
-    told = city.store.query(_CHART, [start, step, stream, end]).to_pydict()
-    return {
-        "stream": stream,
-        "time": [at // 1000 for at in told["at"]],
-        **{name: told[name] for name in ("low", "mean", "high", "last", "n")},
     }
 
 
@@ -309,12 +254,6 @@ def _here(*names: str) -> list[Label[Any]]:
     return told
 
 
-def _streams(city: City, reach: Reach, kind: str, property: str) -> pa.Table:
-    """The streams of a property of things of a kind that the caller reaches."""
-    streams = city.catalog.streams_of(property, kind, city.catalog.applied())
-    return streams.filter(pa.array(reach.among(column(streams, "stream").astype(np.int64))))
-
-
 def _kinds(city: City, caller: Caller) -> list[dict[str, Any]]:
     """Each kind of thing: how many, its properties with units, and the one that a map shows first."""
     told = (
@@ -342,20 +281,6 @@ def _bounds(city: City, caller: Caller) -> tuple[float, float, float, float] | N
     with city.catalog.engine.connect() as connection:
         west, south, east, north = connection.execute(query).one()
     return None if west is None else (west - 0.002, south - 0.002, east + 0.002, north + 0.002)
-
-
-def _held(told: np.ndarray[Any, np.dtype[np.float64]], longest: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Each column with its last value carried on, for at most ``longest`` rows."""
-    rows = np.arange(len(told))[:, None]
-    last = np.maximum.accumulate(np.where(np.isnan(told), -1, rows), axis=0)
-    held = np.take_along_axis(told, np.maximum(last, 0), axis=0)
-    held[(last < 0) | (rows - last > longest)] = np.nan
-    return held
-
-
-def _short(values: Any) -> list[float | None]:
-    """Numbers in five digits, which is more than a map shows; None where there is none."""
-    return [None if value != value else float(f"{value:.5g}") for value in values.tolist()]
 
 
 def _number(value: float | None) -> float | None:

@@ -21,18 +21,25 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def positions_of(city: City, reach: Reach, kind: str) -> tuple[bool, Ints, Floats, Floats]:
-    """Whether things of a kind tell where they are, as far as the caller may know; those that did lately, and where:
+def positions_of(city: City, reach: Reach, kind: str) -> tuple[Ints, Ints, Floats, Floats]:
+    """The things of a kind that tell where they are, as far as the caller may know; those that did lately, and where:
     longitude and latitude [deg]. What is no point on Earth is passed over."""
     streams = city.catalog.streams_of(PROPERTY, kind, city.catalog.applied())
     streams = streams.filter(pa.array(reach.among(column(streams, "stream").astype(np.int64))))
     if not streams.num_rows:
-        return False, np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
     since = city.clock.now() - int(_GONE_S * MICROSECONDS)
     rows = city.store.query(_LAST, [since], {"wanted": streams.select(["stream", "thing"])})
-    texts = rows.column("place").to_numpy(zero_copy_only=False)
-    shapes = shapely.from_geojson(texts, on_invalid="ignore") if len(texts) else np.zeros(0, object)
+    placed, lon, lat = points_of(rows.column("place"))
+    tellers, told = (column(table, "thing").astype(np.int64) for table in (streams, rows))
+    return tellers, told[placed], lon, lat
+
+
+def points_of(texts: pa.ChunkedArray) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Which of some GeoJSON texts are a point on Earth; longitude and latitude [deg] of these."""
+    known = texts.to_numpy(zero_copy_only=False)
+    shapes = shapely.from_geojson(known, on_invalid="ignore") if len(known) else np.zeros(0, object)
     lon, lat = shapely.get_x(shapes), shapely.get_y(shapes)
     with np.errstate(invalid="ignore"):
         placed = (np.abs(lon) <= 180) & (np.abs(lat) <= 90)
-    return True, column(rows, "thing").astype(np.int64)[placed], lon[placed], lat[placed]
+    return placed, lon[placed], lat[placed]
