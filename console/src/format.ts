@@ -18,7 +18,7 @@ export function shown(value: number, unit: string, property = ""): Shown {
   if (unit === "W/m^2") return { value, unit: "W/m²", digits: 0 };
   if (unit === "m/s" && property.startsWith("rain")) return { value: value * 3.6e6, unit: "mm/h", digits: 1 };
   if (unit === "m/s" && property.includes("vehicle")) return { value: value * 3.6, unit: "km/h", digits: 0 };
-  if (unit === "1" && /ratio|occupancy|share/.test(property)) return { value: value * 100, unit: "%", digits: 0 };
+  if (unit === "1" && /ratio|occupancy|share|(fill|battery|charge)_level|^level$|humidity|state_of_charge|cover|efficiency|probability/.test(property)) return { value: value * 100, unit: "%", digits: 0 };
   if (unit === "1" || unit === "") return { value, unit: "", digits: Number.isInteger(value) ? 0 : HUNDREDTHS };
   return { value, unit: unit.replace("^2", "²").replace("^3", "³"), digits: HUNDREDTHS };
 }

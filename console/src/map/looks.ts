@@ -65,11 +65,14 @@ export function step(value: number, bounds: number[]): number {
 export function legend(kind: string, property: string, unit: string, bounds: number[], language: Language, state: (n: number) => string): [Colour, string][] {
   const own = look(kind);
   if (own.steps) return own.scale.slice(0, 4).map((colour, n) => [colour, state(n)]);
+  if (!bounds.length) return []; // all tell the same: no scale
+  const told = bounds.map((value) => shown(value, unit, property));
+  const gap = Math.min(...told.slice(1).map((s, n) => Math.abs(s.value - told[n]!.value)));
+  const apart = gap > 0 && gap < 1 ? Math.min(Math.ceil(-Math.log10(gap)), 6) : 0; // digits that tell neighbours apart
   const say = (value: number) => {
     const s = shown(value, unit, property);
-    return number(s.value, language, Math.min(s.digits, 1));
+    return number(s.value, language, Math.max(Math.min(s.digits, 1), apart)) + (s.unit === "%" ? " %" : "");
   };
-  if (!bounds.length) return []; // all tell the same: no scale
   return own.scale.slice(0, bounds.length + 1).map((colour, n) => {
     const from = n ? say(bounds[n - 1]!) : "";
     return [colour, n === 0 ? `< ${say(bounds[0]!)}` : n === bounds.length ? `≥ ${from}` : from];
