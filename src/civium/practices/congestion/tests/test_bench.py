@@ -1,6 +1,6 @@
 """The bench is honest: its scoring is NAB's, its trains never see the test, a smoke run beats the baselines."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +11,11 @@ from civium.practices.congestion import bench_nab, bench_series
 from civium.practices.congestion.bench import bench
 from civium.practices.congestion.memory import HORIZONS
 
-DATA = Path(os.environ.get("CIVIUM_BENCH_DATA", "../shared/data"))
+Find = Callable[[str], Path]
 
 
-def recorded(part: str) -> Path:
-    path = DATA / part
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is not there")
-        pytest.skip(f"{path} is not there")
-    return path
-
-
-def test_scores_and_counts_of_nabs_own_detectors_come_out_as_nab_stored_them() -> None:
-    folder = recorded("nab-traffic")
+def test_scores_and_counts_of_nabs_own_detectors_come_out_as_nab_stored_them(shared_data: Find) -> None:
+    folder = shared_data("nab-traffic")
     gaussian, nothing = bench_nab.stored(folder, "windowedGaussian"), bench_nab.stored(folder, "null")
     for series in bench_nab.read(folder):
         ours = bench_nab.judge(series, bench_nab.windowed_gaussian(series.value))
@@ -35,14 +26,14 @@ def test_scores_and_counts_of_nabs_own_detectors_come_out_as_nab_stored_them() -
         assert bench_nab.judge(series, silent) == nothing[series.name]
 
 
-def test_the_published_score_follows_from_the_stored_ones() -> None:
-    folder = recorded("nab-traffic")
+def test_the_published_score_follows_from_the_stored_ones(shared_data: Find) -> None:
+    folder = shared_data("nab-traffic")
     series, best = bench_nab.read(folder), bench_nab.stored(folder, "contextOSE")
     assert bench_nab.normalised([best[s.name].score for s in series], series) == pytest.approx(91.17, abs=0.005)
 
 
-def test_a_surprise_knows_nothing_of_what_comes_after() -> None:
-    (series,) = [s for s in bench_nab.read(recorded("nab-traffic")) if s.name.endswith("speed_7578.csv")]
+def test_a_surprise_knows_nothing_of_what_comes_after(shared_data: Find) -> None:
+    (series,) = [s for s in bench_nab.read(shared_data("nab-traffic")) if s.name.endswith("speed_7578.csv")]
     whole = bench_nab.detect(series)
     half = bench_nab.Series(series.name, series.value[:500], series.window[:500], series.weight[:500], series.windows)
     assert np.array_equal(bench_nab.detect(half), whole[:500])
@@ -68,8 +59,8 @@ def test_between_two_horizons_a_forecast_lies_between() -> None:
 
 
 @pytest.mark.parametrize("part", ["los-loop", "aarhus"])
-def test_a_smoke_run_beats_persistence_an_hour_ahead(part: str) -> None:
-    found = list(bench(Settings(None, (), (recorded(part),), smoke=True), lambda _: None))
+def test_a_smoke_run_beats_persistence_an_hour_ahead(shared_data: Find, part: str) -> None:
+    found = list(bench(Settings(None, (), (shared_data(part),), smoke=True), lambda _: None))
     (hour,) = [s for s in found if s.metric.endswith("60 min ahead") and s.metric[:4] in ("RMSE", "MAPE")]
     assert hour.ours < 0.95 * hour.baseline
 

@@ -1,6 +1,6 @@
 """The bench is honest: capacities are read off shares, probabilities are scored as they should, a smoke run holds."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,7 @@ from civium.bench.score import Settings
 from civium.practices.parking.bench import bench
 from civium.practices.parking.bench_counts import calibration_error, capacity_of, read, stands
 
-DATA = Path(os.environ.get("CIVIUM_BENCH_DATA", "../shared/data"))
-
-
-def recorded(part: str) -> Path:
-    path = DATA / part
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is not there")
-        pytest.skip(f"{path} is not there")
-    return path
+Find = Callable[[str], Path]
 
 
 def test_the_capacity_is_the_least_number_of_places_that_fits() -> None:
@@ -52,16 +43,16 @@ def test_a_file_named_test_is_the_test(tmp_path: Path) -> None:
         read(tmp_path / "none")
 
 
-def test_a_smoke_run_on_the_record_beats_its_baselines() -> None:
-    found = list(bench(Settings(None, (), (recorded("birmingham-parking"),), smoke=True), lambda _: None))
+def test_a_smoke_run_on_the_record_beats_its_baselines(shared_data: Find) -> None:
+    found = list(bench(Settings(None, (), (shared_data("birmingham-parking"),), smoke=True), lambda _: None))
     mae = {s.metric: s for s in found if s.metric.startswith("MAE")}
     assert set(mae) == {"MAE 30 min ahead", "MAE 60 min ahead", "MAE 1 day ahead"}
     assert all(s.ours < s.baseline for s in mae.values())
     assert all(s.ours < s.baseline for s in found if s.metric.startswith("Brier"))
 
 
-def test_signs_save_driving_in_the_simulated_town() -> None:
-    path = recorded("dlr-sumo-scenarios/BadHersfeld.tar.xz")
+def test_signs_save_driving_in_the_simulated_town(shared_data: Find) -> None:
+    path = shared_data("dlr-sumo-scenarios/BadHersfeld.tar.xz")
     found = list(bench(Settings(None, (3,), (path,), smoke=True), lambda _: None))
     (beyond,) = [s for s in found if s.metric == "driven beyond the way to the goal, a car"]
     assert 0 < beyond.ours < beyond.baseline
