@@ -8,6 +8,7 @@ import multiprocessing
 import resource
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -15,6 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 from civium.core import CiviumError
 
 MEMORY_LIMIT = 3 * 1024**3  # of one worker [byte]
+_LOOK_S = 1.0
 _Result = TypeVar("_Result")
 
 
@@ -41,33 +43,67 @@ class ProcessCompute:
 
     def __init__(self, workers: int, prepare: Callable[[], None]) -> None:
         """``prepare`` is called once in each worker: what takes time there counts against no function's deadline."""
-        self.workers = workers
-        self._pool = ProcessPool(
-            max_workers=workers,
-            context=multiprocessing.get_context("spawn"),  # no inherited locks, sockets or lake connections
-            initializer=_begin,
-            initargs=(prepare,),
-        )
+        self.workers, self._prepare = workers, prepare
+        self._pool = self._made()
 
     async def run(self, function: Callable[..., _Result], *args: Any, deadline: float) -> _Result:
         """Result of ``function(*args)`` in a worker; its own exceptions pass through.
 
-        Raises ComputeFailed when it takes longer than ``deadline`` [s], or its worker dies.
+        Raises ComputeFailed when it takes longer than ``deadline`` [s], or its worker dies. Where the whole pool broke
+        ``function`` is run once more in a new one, so it must be one that may run twice.
         """
-        future = self._pool.schedule(function, args=args, timeout=deadline)
-        try:
-            result: _Result = await asyncio.wrap_future(future)
-        except (TimeoutError, FutureTimeout):
-            raise ComputeFailed(f"no answer within {deadline:g} s") from None
-        except ProcessExpired as error:
-            raise ComputeFailed(f"its process died (exit code {error.exitcode})") from None
-        except MemoryError:
-            raise ComputeFailed(f"it needed more than {MEMORY_LIMIT // 1024**2} MB of memory") from None
-        return result
+        for _ in range(2):
+            pool = self._pool
+            try:
+                return await _result(pool, function, args, deadline)
+            except BrokenProcessPool:
+                await self._replace(pool)
+        raise ComputeFailed("its process died, and so did that of a second try")
+
+    async def _replace(self, broken: ProcessPool) -> None:
+        """Pebble's pool ends for good when a worker dies that had nothing to do: take a new one."""
+        if self._pool is broken:
+            self._pool = self._made()
+            await asyncio.to_thread(_stop, broken)
+
+    def _made(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self.workers,
+            context=multiprocessing.get_context("spawn"),  # no inherited locks, sockets or lake connections
+            initializer=_begin,
+            initargs=(self._prepare,),
+        )
 
     def close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotations here
-        self._pool.join(timeout=10)
+        _stop(self._pool)
+
+
+async def _result(
+    pool: ProcessPool, function: Callable[..., _Result], args: tuple[Any, ...], deadline: float
+) -> _Result:
+    """Raises BrokenProcessPool also where a pool that broke meanwhile would never answer."""
+    try:
+        future = asyncio.wrap_future(pool.schedule(function, args=args, timeout=deadline))
+    except RuntimeError as error:  # it takes nothing any more
+        raise BrokenProcessPool(str(error)) from None
+    while not future.done():
+        await asyncio.wait({future}, timeout=_LOOK_S)
+        if not future.done() and not pool.active:
+            future.cancel()
+            raise BrokenProcessPool("it broke before it began with this")
+    try:
+        return future.result()
+    except (TimeoutError, FutureTimeout):
+        raise ComputeFailed(f"no answer within {deadline:g} s") from None
+    except ProcessExpired as error:
+        raise ComputeFailed(f"its process died (exit code {error.exitcode})") from None
+    except MemoryError:
+        raise ComputeFailed(f"it needed more than {MEMORY_LIMIT // 1024**2} MB of memory") from None
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotations here
+    pool.join(timeout=10)
 
 
 def _begin(prepare: Callable[[], None]) -> None:
