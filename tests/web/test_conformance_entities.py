@@ -207,7 +207,7 @@ def test_times_that_were_not_given(door: Door) -> None:
     known = {"result": 2, "resultTime": "2026-01-01T00:00:00Z"}
     later = door.make(f"Datastreams({mine})/Observations", known)
     assert door.get(f"Datastreams({mine})")["resultTime"] == "2026-01-01T00:00:00Z/2026-01-01T00:00:00Z"
-    assert door.ids(f"Datastreams({mine})/Observations?$orderby=resultTime") == [later, made]  # nothing comes last
+    assert door.ids(f"Datastreams({mine})/Observations?$orderby=resultTime") == [made, later]  # nothing comes first
     assert door.send("PATCH", f"Observations({made})", {"result": 3}).json()["resultTime"] is None
     for one in (made, later):
         door.send("DELETE", f"Observations({one})")

@@ -22,8 +22,9 @@ from civium.sources.claims import without
 from civium.sources.intake import Receipt
 from civium.sources.permits import permit_batch, permit_edits
 from civium.sources.sensorthings.amend import shortest
+from civium.sources.sensorthings.data_array import decode_data_array
 from civium.sources.sensorthings.features import NOWHERE
-from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
+from civium.sources.sensorthings.observations import InlineEntity, decode_observations
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.write import Creation, plan_marks

@@ -1,5 +1,6 @@
 """Whatever is asked or sent, the answer is an answer or a refusal that says why, and it comes within five seconds."""
 
+import os
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from civium.core import InputRefused
 from civium.sources.sensorthings.amend import plan_update
+from civium.sources.sensorthings.data_array import decode_data_array
 from civium.sources.sensorthings.formats import Streamed
 from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS
 from civium.sources.sensorthings.geometry import FUNCTIONS as OF_GEOMETRY
 from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
-from civium.sources.sensorthings.observations import decode_data_array
 from civium.sources.sensorthings.place import resolve
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.topics import wanted
@@ -24,7 +25,8 @@ from civium.sources.sensorthings.write import plan_create
 from tests.sources.sensorthings.conftest import City, build
 
 LONGEST_S = 5.0
-OPTIONS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("CIVIUM_FUZZ_EXAMPLES", "150"))  # of each test
+OPTIONS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 NAMES = sorted(
     {field.name for entity in ENTITIES for field in (*entity.fields, *entity.derived)}
     | {link.name for entity in ENTITIES for link in entity.links}

@@ -77,10 +77,6 @@ def update_into(
         content = patched(writer, entity, row, content)
     if not isinstance(content, dict):
         raise InputRefused(f"{entity.name} must be an object")
-    named = content.pop("@iot.id", row["id"])
-    if named != row["id"] or type(named) is not int:
-        raise InputRefused(f"@iot.id is {named!r}, but the address is that of {entity.name} {row['id']}")
-    content.pop("@iot.selfLink", None)
     plan.check_names(entity, content, entity.name)
     if entity.table is OBSERVATIONS:
         return entity, row, _observation(row, content, replace, writer, library, plan, future_s)

@@ -13,13 +13,13 @@ from civium.core import MICROSECONDS, InputRefused, to_datetime
 from civium.core.view import column
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.deadline import QueryTooLong
-from civium.sources.sensorthings.compiler import Compiler, Key
+from civium.sources.sensorthings.compiler import Compiler
 from civium.sources.sensorthings.functions import Sql
 from civium.sources.sensorthings.ground import Ground
 from civium.sources.sensorthings.lake import among, calculable, lake_text
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, TASKS, Entity, Link, between, target
 from civium.sources.sensorthings.moment import Row, rows_of
-from civium.sources.sensorthings.paging import KEYS, behind, constant, read_token, token
+from civium.sources.sensorthings.paging import KEYS, Key, behind, constant, read_token, token
 from civium.sources.sensorthings.query import MAX_TOP
 from civium.sources.sensorthings.scope import Scope
 from civium.sources.sensorthings.sql import CatalogueScope, ObservationScope, RecordScope

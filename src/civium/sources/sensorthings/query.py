@@ -105,6 +105,13 @@ def _zone(text: str) -> str:
     return text.replace(" ", "+")
 
 
+def _offset(text: str) -> int:
+    """The zone [min] of an instant that can be read."""
+    match = re.search(r"([+\- ])(\d\d):?(\d\d)$", text)
+    minutes = int(match[2]) * 60 + int(match[3]) if match else 0
+    return -minutes if match and match[1] == "-" else minutes
+
+
 @v_args(inline=True)
 class _Tree(Transformer[Token, Any]):
     """Builds the tree while the parser reduces, from the leaves up: no recursion over what was sent."""
@@ -124,7 +131,7 @@ class _Tree(Transformer[Token, Any]):
             case "NULL":
                 return Literal("null", None)
             case "INSTANT":
-                return Literal("instant", read_instant(_zone(text)))
+                return Literal("instant", read_instant(_zone(text)), _offset(text))
             case "PERIOD":
                 return Literal("period", _read_period(text))
             case "DURATION":

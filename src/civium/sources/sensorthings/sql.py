@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Double,
     FromClause,
+    Integer,
     MetaData,
     String,
     Table,
@@ -35,6 +36,7 @@ from sqlalchemy import literal_column as raw
 from civium.core import InputRefused
 from civium.engines.catalog import dialects
 from civium.engines.catalog.dialects import among_ids, json_ways
+from civium.sources.sensorthings.columns import QUALITY, VALID_TIME
 from civium.sources.sensorthings.functions import Database, Sql, Value
 from civium.sources.sensorthings.geometry import present
 from civium.sources.sensorthings.ground import Ground
@@ -61,7 +63,6 @@ from civium.sources.sensorthings.model import (
     between,
     target,
 )
-from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.scope import Scope
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
@@ -157,6 +158,10 @@ class CatalogueScope(Scope):
 
     def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
         match field.kind:
+            case "json" if not keys:
+                return Value("JSON object", func.nullif(self.row.c[field.column], "{}"))
+            case "unit" | "parts" | "tasking" | "components" if not keys:
+                return Value("JSON object", self.row.c.id)  # always there
             case "unit":
                 column = UNIT_COLUMNS.get(keys[0]) if len(keys) == 1 else None
                 return Value("string", self.row.c[column]) if column else None
@@ -336,6 +341,11 @@ class ObservationScope(Scope):
                 return Value("any", told, ways={**kept.ways, "number": judged})
             case "json" if keys:
                 return json_value(c.params, keys)
+            case "json":
+                beside = sum(
+                    cast(func.json_exists(c.params, json_path((key,))), Integer) for key in (QUALITY, VALID_TIME)
+                )
+                return Value("JSON object", case((func.len(func.json_keys(c.params)) > beside, c.params)))
             case "result" if keys:
                 return json_value(c.json, keys)
             case "result":

@@ -30,6 +30,7 @@ from civium.sources.sensorthings.model import (
     Entity,
     Field,
     Link,
+    is_one,
     target,
 )
 from civium.sources.sensorthings.observations import decode_messages
@@ -40,6 +41,9 @@ _KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream", "
 # What GET tells of a Datastream and a client may send back: it is derived from the Observations.
 _OF_OBSERVATIONS = {"observedArea", "phenomenonTime", "resultTime"}
 _DERIVED = {"Datastream": _OF_OBSERVATIONS, "MultiDatastream": _OF_OBSERVATIONS}
+_ID = {"@iot.id", "@iot.selfLink"}
+# What the server says of an entity: a client may send it back, and it means nothing (OGC 18-088, 10.2.1.2 and 10.3.1).
+_TOLD = ("@iot.id", "@iot.selfLink", "@iot.navigationLink", "@iot.count", "@iot.nextLink")
 _PATH = re.compile(r"(?:([A-Za-z]+)\((\d{1,18})\)/)?([A-Za-z]+)")
 
 
@@ -92,8 +96,14 @@ def plan_into(plan: "Plan", path: str, content: Any) -> tuple[Entity, int | None
     if entity.table is OBSERVATIONS:
         plan.observation(content, _given(entity, link, parent), entity.name)
         return entity, None
+    between = link is not None and bool(link.through[0])
+    back = next((own for own in entity.links if link and between and own.through[0] == link.through[0]), None)
+    if back is not None and back.mandatory and isinstance(content, dict):  # it cannot be made first and linked then
+        told, between = content.get(back.name) or [], False
+        if isinstance(told, list) and {"@iot.id": parent} not in told:
+            content = {**content, back.name: [*told, {"@iot.id": parent}]}
     identity = plan.create(entity, content, _given(entity, link, parent), entity.name)
-    if link is not None and link.through[0]:
+    if link is not None and between:
         plan.connect(link, parent, [identity], entity.name)
     return entity, identity
 
@@ -120,22 +130,6 @@ def _given(entity: Entity, link: Link | None, parent: int) -> dict[str, int]:
     """The links of a new entity that the path says."""
     back = next((own for own in entity.links if link and own.own and own.own == link.theirs), None)
     return {back.name: parent} if back else {}
-
-
-def there_is(catalog: Catalog, entity: Entity, identity: int) -> bool:
-    """Whether an entity of the catalogue exists now."""
-    if not 0 < identity < catalog.next_id(entity.table.name):
-        return False
-    row = catalog.last(entity.table.name, [identity])[identity]
-    return not row["gone"] and is_one(entity, row)
-
-
-def is_one(entity: Entity, row: Mapping[str, Any]) -> bool:
-    """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream, nor every Actuator a
-    TaskingCapability."""
-    if entity.name in CAPABLE:
-        return entity.name == "Actuator" or row["thing"] is not None
-    return entity.seen is None or (row["observation_type"] == COMPLEX_TYPE) == (entity.name == "MultiDatastream")
 
 
 @dataclass(slots=True)
@@ -273,7 +267,7 @@ class Plan:
         known = {one.name for one in entity.fields} | {link.name for link in entity.links}
         known |= _DERIVED.get(entity.name, set())
         for name in content:
-            if name not in known and not name.endswith(("@iot.navigationLink", "@iot.selfLink", "@iot.count")):
+            if name not in known and not name.endswith(_TOLD):
                 raise InputRefused(f"{at} has no property '{name[:60]}'; it may have {', '.join(sorted(known))}")
 
     def field(self, entity: Entity, one: Field, content: Mapping[str, Any], at: str) -> dict[str, Any]:
@@ -336,17 +330,21 @@ class Plan:
         if not isinstance(content, dict) or "@iot.id" not in content:
             return self.create(there, content, given, where)
         identity = content["@iot.id"]
-        if type(identity) is not int or not self.knows(there, identity):
-            raise InputRefused(f"{where}: there is no {there.name} {identity!r}")
-        return int(identity)
+        if type(identity) is int and self.knows(there, identity):
+            return identity
+        if not content.keys() <= _ID:
+            return self.create(there, content, given, where)
+        raise InputRefused(f"{where}: there is no {there.name} {identity!r}")
 
     def knows(self, entity: Entity, identity: int) -> bool:
         """Whether an entity exists, or is about to."""
         rows = self.edits.rows.get(entity.table.name, ())
-        planned = any(row["id"] == identity and is_one(entity, row) for row in rows)
-        if planned or not there_is(self.catalog, entity, identity):
-            return planned
-        return self.sees is None or self.sees(entity, identity)
+        if any(row["id"] == identity and is_one(entity, row) for row in rows):
+            return True
+        if not 0 < identity < self.catalog.next_id(entity.table.name):
+            return False
+        row = self.catalog.last(entity.table.name, [identity])[identity]
+        return not row["gone"] and is_one(entity, row) and (self.sees is None or self.sees(entity, identity))
 
     def _nested(self, entity: Entity, identity: int, link: Link, content: Any, where: str) -> None:
         if not isinstance(content, list):
@@ -356,7 +354,7 @@ class Plan:
         if link.theirs:
             given = _given(there, link, identity)
             for one, place in zip(content, places, strict=True):
-                if isinstance(one, dict) and "@iot.id" in one:
+                if isinstance(one, dict) and "@iot.id" in one and one.keys() <= _ID:
                     raise InputRefused(f"{place}: an existing {there.name} cannot move to a new {entity.name}")
                 if there.table is OBSERVATIONS:
                     self.observation(one, given, place)
