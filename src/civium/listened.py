@@ -14,9 +14,10 @@ from civium.sources.mqtt_unconfirmed import Unconfirmed
 from civium.sources.permits import permit_published
 from civium.sources.sensorthings.announce import Announcer
 from civium.sources.sensorthings.model import Entity
+from civium.sources.sensorthings.plan import Sees
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.sight import Sight
-from civium.sources.sensorthings.write import Creation, Sees
+from civium.sources.sensorthings.write import Creation
 from civium.twin.census import LiveMoment
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from civium.engines.catalog import Catalog
 from civium.sources.sensorthings.create import Creator
 from civium.sources.sensorthings.observations import holds_entity
-from civium.sources.sensorthings.write import Creation, Sees
+from civium.sources.sensorthings.plan import Sees
+from civium.sources.sensorthings.write import Creation
 
 OPERATOR = "operator by MQTT"  # who makes entities: the servers let nobody else publish there
 DEVICE = "device by MQTT"  # who makes what an Observation brings with it

@@ -26,10 +26,10 @@ from civium.sources.sensorthings.json_patch import patched
 from civium.sources.sensorthings.model import BY_NAME, CAPABLE, OBSERVATIONS, Entity, Link, target
 from civium.sources.sensorthings.moment import Row
 from civium.sources.sensorthings.observations import decode_messages
+from civium.sources.sensorthings.plan import Plan
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.restate import MOST_RESTATED, restate
 from civium.sources.sensorthings.values import terms
-from civium.sources.sensorthings.write import Plan
 
 _OBSERVATION = BY_NAME["Observation"]
 # Fields that are read together: a change of one is a change of the other.

@@ -13,9 +13,10 @@ from civium.sources.batch import Batch
 from civium.sources.changes import Edits
 from civium.sources.sensorthings.amend import update_into
 from civium.sources.sensorthings.model import OBSERVATIONS
+from civium.sources.sensorthings.plan import Plan
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.remove import delete_with
-from civium.sources.sensorthings.write import Plan, plan_into
+from civium.sources.sensorthings.write import plan_into
 
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_.~-]+)")
 
