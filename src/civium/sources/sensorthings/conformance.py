@@ -21,11 +21,16 @@ _TASKED = tuple(
     f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
     for name in ("tasking-capability", "actuator", "task", "create-tasks")
 )
+_TASKED_BY_MQTT = tuple(
+    f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
+    for name in ("create-tasks-via-mqtt", "receive-updates-via-mqtt")
+)
 _SENSING = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
 # Of these the landing page also says where.
-MQTT = tuple(
-    _SENSING + name
-    for name in ("create-observations-via-mqtt/observations-creation", "receive-updates-via-mqtt/receive-updates")
+MQTT = (
+    _SENSING + "create-observations-via-mqtt/observations-creation",
+    _SENSING + "receive-updates-via-mqtt/receive-updates",
+    *_TASKED_BY_MQTT,
 )
 _OTHERS = (*TASKING, "MultiDatastream")
 CONFORMANCE = (

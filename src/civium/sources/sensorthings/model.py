@@ -53,6 +53,7 @@ TASKS = Table(
     MetaData(),
     Column("id", BigInteger, primary_key=True),
     Column("decision", Text),
+    Column("number", BigInteger),
     Column("practice", Text),
     Column("who", Text),
     Column("actuator", BigInteger),
