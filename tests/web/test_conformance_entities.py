@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.city.conftest import CityProcess, city
-from tests.web.standard import CELSIUS, OM, Door, feature, observed, place, ref, sensor, stream, thing
+from tests.web.standard import CELSIUS, OM, Door, feature, observed, place, point, ref, sensor, stream, thing
 
 __all__ = ["city"]
 
@@ -187,6 +187,51 @@ def test_the_quality_of_a_result_may_be_any_json(door: Door, quality: Any) -> No
     if not isinstance(quality, dict | list):
         told = f"'{quality}'" if isinstance(quality, str) else quality
         assert made in door.ids(f"Observations?$filter=resultQuality eq {told}")
+
+
+LINE = {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}
+AREA = {
+    "type": "Polygon",
+    "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[1, 1], [1.5, 1], [1, 1.5], [1, 1]]],
+}
+WHERE: list[Any] = [
+    point(1, 2), {"type": "Point", "coordinates": [1, 2, 30]}, LINE, AREA,
+    {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]},
+    {"type": "MultiLineString", "coordinates": [[[1, 2], [3, 4]]]},
+    {"type": "MultiPolygon", "coordinates": [AREA["coordinates"]]},
+    {"type": "GeometryCollection", "geometries": [point(1, 2), LINE]},
+    {"type": "Feature", "geometry": AREA, "properties": {"a": 1}},
+    {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": None, "geometry": point(1, 2)}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", WHERE, ids=lambda where: where["type"])
+@pytest.mark.parametrize(("plural", "field"), [("Locations", "location"), ("FeaturesOfInterest", "feature")])
+def test_a_place_may_be_any_geojson(door: Door, plural: str, field: str, where: Any) -> None:
+    body = {"name": "x", "description": "x", "encodingType": "application/geo+json", field: where}
+    made = door.make(plural, body)
+    assert door.get(f"{plural}({made})/{field}") == {field: where}
+    box = "geography'POLYGON((0.5 0.5, 5 0.5, 5 5, 0.5 5, 0.5 0.5))'"
+    assert door.ids(f"{plural}?$filter=id eq {made} and st_intersects({field}, {box})") == [made]
+    for wrong in ({**where, "type": "Blob"}, {"type": where["type"]}, "nowhere", 1, None):
+        door.send("POST", plural, {**body, field: wrong}, 400)
+        door.send("PATCH", f"{plural}({made})", {field: wrong}, 400)
+    text = {**body, "encodingType": "text/plain", field: "behind the shed"}
+    assert door.get(f"{plural}({door.make(plural, text)})")[field] == "behind the shed"
+
+
+METADATA: list[Any] = [
+    "http://example.org/x.pdf", "", " 3", "3", "true", "[", '"x"', 3, 1.5, True, False, {"a": [1]}, [1, "x"]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", METADATA, ids=repr)
+def test_what_is_told_of_a_sensor_may_be_any_json(door: Door, metadata: Any) -> None:
+    made = door.make("Sensors", {**sensor(), "metadata": metadata})
+    told = door.get(f"Sensors({made})")["metadata"]
+    assert told == metadata
+    assert type(told) is type(metadata)
+    assert door.send("PATCH", f"Sensors({made})", {"name": "other"}).json()["metadata"] == metadata
 
 
 def test_times_that_were_not_given(door: Door) -> None:

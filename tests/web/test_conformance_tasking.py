@@ -184,9 +184,27 @@ def test_a_task_reaches_its_device_by_the_names_that_its_capability_has(door: Do
     assert {"status": "on", "brightness": 40}.items() <= heard["taskingParameters"].items()
     assert json.loads(heard["value"]) == {"status": "on", "brightness": 40}
     wait_for(lambda: door.get(f"Tasks({task})")["status"] == "sent")
+    back = {**door.get(f"Tasks({task})"), "taskingParameters": {"status": "off"}, "TaskingCapability": ref(made)}
+    ours = ("status", "statusTime", "reason", "history", "properties")
+    assert (
+        door.make("Tasks", {name: back[name] for name in back if name not in ours}) != task
+    )  # what a GET tells of it means nothing
     told = door.get(f"Tasks({task})")["taskingParameters"]
     assert {"status": "on", "brightness": 40, "because": "dusk", "tier": "duty"}.items() <= told.items()
     assert door.ids("Tasks?$filter=taskingParameters/status eq 'on' and taskingParameters/brightness gt 30") == [task]
+
+
+def test_a_capability_is_found_by_what_may_be_asked(door: Door, city: CityProcess) -> None:
+    line = {"key": "fan", "kind": "fan", "actuators": [{"key": "fan/a", "facts": {"maximum": 5}}]}
+    ours = city.client.post("/api/register", **line)["actuators"]["fan/a"]
+    record = {**LIGHT, "label": "of a siren"}
+    theirs = door.make("TaskingCapabilities", capability("siren", record, Thing=thing("s"), Actuator=actuator()))
+    some = f"id in ({ours},{theirs}) and "
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/type eq 'DataRecord'") == [ours, theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/label eq 'of a siren'") == [theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/field[0]/name eq 'value'") == [ours]
+    assert door.ids("Actuators?$filter=TaskingCapabilities/taskingParameters/label eq 'of a siren'") == [theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters ne null") == [ours, theirs]
 
 
 def test_one_parameter_is_the_value_within_its_bounds(door: Door) -> None:

@@ -31,7 +31,7 @@ from civium.sources.sensorthings.write import Creation, plan_marks
 from civium.web import amending, batches, reading, tasking
 from civium.web.amending import library
 from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of, whole
-from civium.web.posts import ROOT, root_of
+from civium.web.posts import ROOT, check_stream, root_of
 from civium.web.reading import path_of
 
 _OF_STREAM = re.compile(r"(?:Multi)?Datastreams\((\d{1,18})\)/Observations")
@@ -115,6 +115,8 @@ async def _post(request: Request, stream: int | None, path: str) -> Response:
         batch = decode_observations(body, stream, city_of(request).clock.now(), key)
     except InlineEntity:
         return await _create(request, path, body)
+    if not batch.refused:
+        check_stream(city_of(request).catalog, path.partition("s(")[0], stream)
     batch = await _placed(request, batch, whole=whole(request))
     return await _store(request, batch, body)
 

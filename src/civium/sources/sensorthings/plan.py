@@ -16,6 +16,7 @@ from civium.sources.changes import Edits
 from civium.sources.geojson import check_geojson, middle
 from civium.sources.instants import read_instant
 from civium.sources.sensorthings import capabilities, multi
+from civium.sources.sensorthings.body import TOLD
 from civium.sources.sensorthings.features import add_features, need_places
 from civium.sources.sensorthings.model import (
     BY_NAME,
@@ -36,8 +37,6 @@ _KEYED = {"things": "thing", "sensors": "sensor", "datastreams": "datastream", "
 _OF_OBSERVATIONS = {"observedArea", "phenomenonTime", "resultTime"}
 _DERIVED = {"Datastream": _OF_OBSERVATIONS, "MultiDatastream": _OF_OBSERVATIONS}
 _ID = {"@iot.id", "@iot.selfLink"}
-# What the server says of an entity: a client may send it back, and it means nothing (OGC 18-088, 10.2.1.2 and 10.3.1).
-_TOLD = ("@iot.id", "@iot.selfLink", "@iot.navigationLink", "@iot.count", "@iot.nextLink")
 
 Sees = Callable[[Entity, int], bool]  # whether the caller may know of an entity that is there
 
@@ -196,7 +195,7 @@ class Plan:
         known = {one.name for one in entity.fields} | {link.name for link in entity.links}
         known |= _DERIVED.get(entity.name, set())
         for name in content:
-            if name not in known and not name.endswith(_TOLD):
+            if name not in known and not name.endswith(TOLD):
                 raise InputRefused(f"{at} has no property '{name[:60]}'; it may have {', '.join(sorted(known))}")
 
     def field(self, entity: Entity, one: Field, content: Mapping[str, Any], at: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def parse_query(text: str) -> Query:
         name, value = unquote_plus(name), unquote_plus(value).strip()
         key = _NAMES.get(name.lower(), "")
         if not key:
-            raise InputRefused(f"unknown query option '{name[:40]}'; known are {', '.join('$' + k for k in _READERS)}")
+            why = f"unknown query option '{name[:40]}'; known are {', '.join('$' + k for k in _READERS)}"
+            raise InputRefused(why, status=501 if name[:1] == "$" else 400)  # OGC 18-088, 9.3
         own = _FIELDS.get(key, key)
         if own in options:
             raise InputRefused(f"query option '{name}' is given twice")
@@ -244,6 +245,9 @@ def _parser() -> Lark:
     )
 
 
+_OPTION = re.compile(r"\$[A-Za-z]+\s*=")  # within an $expand
+
+
 def _parse(option: str, text: str) -> Any:
     if text.count("(") > 2 * MOST_NODES:
         raise InputRefused(f"{option} is too large")
@@ -254,7 +258,8 @@ def _parse(option: str, text: str) -> Any:
         if error.pos_in_stream is None or (token is not None and token.type == "$END"):
             raise InputRefused(f"{option}: it ends too early, at position {len(text)}") from None
         found = str(token) if token else text[error.pos_in_stream :]
-        raise InputRefused(f"{option}: unexpected '{found[:40]}' at position {error.pos_in_stream}") from None
+        why = f"{option}: unexpected '{found[:40]}' at position {error.pos_in_stream}"
+        raise InputRefused(why, status=501 if _OPTION.match(text, error.pos_in_stream) else 400) from None
     except VisitError as error:
         raise InputRefused(f"{option}: {error.orig_exc}") from None
     except ValueError as error:

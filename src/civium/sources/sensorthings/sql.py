@@ -64,6 +64,7 @@ from civium.sources.sensorthings.model import (
     target,
 )
 from civium.sources.sensorthings.scope import Scope
+from civium.sources.sensorthings.tasking import tasking_parameters
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
 
@@ -170,11 +171,13 @@ class CatalogueScope(Scope):
                 return Value("string", self.row.c[column]) if column else None
             case "area" if keys == ("type",):
                 return Value("string", self.calculated("area type", self._area_types, Text()))
-            case "json" | "geometry" if keys:
+            case "json" | "geometry" | "tasking" if keys:
                 indexed = any(key[:1] == "[" for key in keys)
                 if indexed and self.connection.dialect.name == "postgresql":
                     raise InputRefused("a catalogue in PostgreSQL cannot look into an array: name a key", status=501)
-                value, ways = json_ways(self.row.c[field.column], keys)
+                kept = field.kind != "tasking"
+                told = self.row.c[field.column] if kept else self.calculated("tasking", self._tasking, Text())
+                value, ways = json_ways(told, keys)
                 return Value("any", value, ways=ways)
             case "geometry" | "area" if not keys:
                 return Value("geometry", null(), column=field.column)
@@ -188,6 +191,15 @@ class CatalogueScope(Scope):
 
     def holds(self, field: Field, keys: tuple[str, ...], item: str) -> Sql | None:
         return dialects.json_holds(self.row.c[field.column], keys, item) if field.kind == "json" else None
+
+    def _tasking(self) -> dict[int, Any]:
+        """The parameters of all TaskingCapabilities as JSON: a client's, or those that the facts allow."""
+        c = self.entity.rows.c
+        rows = self.connection.execute(select(c.id, c.name, c.facts, c.parameters))
+        return {
+            identity: parameters or msgspec.json.encode(tasking_parameters(name, msgspec.json.decode(facts))).decode()
+            for identity, name, facts, parameters in rows
+        }
 
     def _area_types(self) -> dict[int, Any]:
         """Point or Polygon, for the Datastreams that have an area."""
