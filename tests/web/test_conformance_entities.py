@@ -56,6 +56,20 @@ def test_the_root_tells_every_set_by_its_address(door: Door) -> None:
     assert MODEL.keys() <= told.keys()
     assert told == {name: f"{door.root}/{name}" for name in told}
     assert {"TaskingCapabilities", "Actuators", "Tasks"} <= told.keys()
+    settings = door.get("")["serverSettings"]
+    names = [
+        "datamodel/historical-location/properties", "datamodel/feature-of-interest/relations",
+        "multi-datastream/constraints", "datamodel/observed-property", "request-data/status-code",
+        "create-update-delete/update-entity-jsonpatch",
+        "resource-path/resource-path-to-entities", "batch-request/batch-request", "data-array/data-array",
+    ]  # fmt: skip
+    sensing, tasking = (f"http://www.opengis.net/spec/iot_{part}/req/" for part in ("sensing/1.1", "tasking/1.0"))
+    by_mqtt = [f"{sensing}receive-updates-via-mqtt/receive-updates", f"{tasking}create-tasks-via-mqtt"]
+    listed = [*(sensing + name for name in names), f"{tasking}tasking-capability/properties", *by_mqtt]
+    assert set(listed) <= set(settings["conformance"])
+    assert len(set(settings["conformance"])) == len(settings["conformance"])
+    for one in by_mqtt:
+        assert settings[one]["endpoints"][0].startswith("mqtt://")
 
 
 @pytest.mark.parametrize("plural", MODEL)
@@ -77,6 +91,28 @@ def test_what_is_not_there_is_not_found(door: Door, plural: str) -> None:
         door.get(f"{plural}({identity})", 404)
     door.get(f"{plural}(null)", 400)
     door.get(f"{plural}({door.ids('Things')[0]})/Nothings", 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "Things({})", 405), ("POST", "Things({})/name", 405), ("POST", "Things({})/Nothings", 404),
+        ("POST", "Nothings", 404), ("POST", "Datastreams({stream})/Thing", 405), ("POST", "Things/$ref", 405),
+        ("PATCH", "Things", 405), ("PUT", "Things({})/name", 405), ("PATCH", "Things(987654321)", 404),
+        ("PUT", "Things(987654321)", 404), ("DELETE", "Things", 405), ("DELETE", "Things(987654321)", 404),
+        ("DELETE", "Things({})/Nothings(1)", 404), ("POST", "Things(987654321)/Datastreams", 404),
+        ("POST", "", 405), ("GET", "Things({})/Nothings", 404), ("GET", "Things({})/name/x", 404),
+        ("GET", "Things({})/properties/nothing", 404), ("GET", "Things(x)", 400), ("GET", "things", 404),
+        ("DELETE", "CreateObservations", 405), ("DELETE", "$batch", 405),
+    ],
+)  # fmt: skip
+def test_a_method_that_an_address_does_not_take_is_said(door: Door, method: str, path: str, status: int) -> None:
+    path = path.format(door.ids("Things")[0], stream=door.ids("Datastreams")[0])
+    body = thing("whole") if method in ("POST", "PUT", "PATCH") else None
+    answer = door.send(method, path, body, status)
+    assert answer.json()["code"] == status
+    if status == 405:
+        assert method not in answer.headers["allow"].split(", ")
 
 
 @pytest.mark.parametrize("plural", MODEL)
