@@ -1,22 +1,25 @@
 """MQTT at a city: the doors through which devices are heard, and what subscribers are told from."""
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from civium.core.rights import PUBLIC, Caller
+from civium.core.rights import PUBLIC, Caller, Role
 from civium.engines.catalog import Catalog
 from civium.engines.log import Log
 from civium.seeing import foreign_features, moment_of
 from civium.sources.mqtt import MqttDoor
-from civium.sources.mqtt_creations import Published
+from civium.sources.mqtt_creations import OPERATOR, Published
 from civium.sources.mqtt_doors import MqttDoors
 from civium.sources.mqtt_unconfirmed import Unconfirmed
 from civium.sources.permits import permit_published
 from civium.sources.sensorthings.announce import Announcer
 from civium.sources.sensorthings.model import Entity
+from civium.sources.sensorthings.plan import Sees
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.sight import Sight
-from civium.sources.sensorthings.write import Creation, Sees
+from civium.sources.sensorthings.tasking import decode_task
+from civium.sources.sensorthings.write import Creation
 from civium.twin.census import LiveMoment
 
 if TYPE_CHECKING:
@@ -56,7 +59,13 @@ def _published(city: "City") -> Published:
 
         return sees
 
-    return Published(city.creator, permitted, seen)
+    async def ask(path: str, body: bytes, key: str) -> None:
+        now = city.clock.now()
+        command, who, parameters = await asyncio.to_thread(decode_task, path, body, city.catalog, now)
+        who, content = Caller(OPERATOR, Role.ADMINISTRATOR).signed(who), path.encode() + b"\0" + body
+        await city.wishes.ask(command, who, key=key, content=content, parameters=parameters)
+
+    return Published(city.creator, permitted, seen, ask)
 
 
 def _maker(city: "City") -> Caller | None:
@@ -71,7 +80,8 @@ def announcer(city: "City") -> Announcer:
     def library() -> Library:
         moment = LiveMoment(city.follower.live, city.follower.census)
         sight = Sight.of(PUBLIC, city.rights)
-        return Library(city.catalog, city.store, f"{city.url}/v1.1", city.clock.now(), moment, sight=sight)
+        record = city.ledger.projection.engine
+        return Library(city.catalog, city.store, f"{city.url}/v1.1", city.clock.now(), moment, record, sight=sight)
 
     async def fold() -> None:
         await city.stored.reach(await city.log.cut())
@@ -79,4 +89,5 @@ def announcer(city: "City") -> Announcer:
     teller = Announcer(city.public, library, lambda ids: city.rights.readable(PUBLIC).among(ids), fold)
     city.changes.watch(teller.changed)
     city.follower.watch(teller.observed)
+    city.ledger.watch(teller.recorded)
     return teller

@@ -179,3 +179,24 @@ def test_what_an_edge_kept_while_the_centre_was_away_is_fetched_once_and_in_orde
         "value"
     ]
     assert first["phenomenonTime"] < back, "a reading without a time is not of the time when it was sent"
+
+
+def test_a_task_is_heard_at_the_edge(nats: NatsCluster, edge: EdgeProcess) -> None:
+    async def run() -> bytes:
+        city = await connect([f"nats://127.0.0.1:{port}" for port in nats.ports], user=USER, password=PASSWORD)
+        async with aiomqtt.Client("127.0.0.1", edge.mqtt, identifier="gate", timeout=60) as device:
+            await device.subscribe("v1.1/TaskingCapabilities(7)/Tasks", qos=1)
+
+            async def ask() -> None:
+                while True:  # until the edge has found its way to the centre, and says who listens there
+                    await city.publish("civium-out.TaskingCapabilities(7).Tasks", b"open")
+                    await asyncio.sleep(0.5)
+
+            asking = asyncio.create_task(ask())
+            async with asyncio.timeout(60):
+                message = await anext(device.messages)
+            asking.cancel()
+        await city.close()
+        return bytes(message.payload)  # type: ignore[arg-type]  # what was published are bytes
+
+    assert asyncio.run(run()) == b"open"

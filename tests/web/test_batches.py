@@ -101,6 +101,26 @@ def test_a_batch_needs_the_rights_that_its_parts_need(city: CityProcess) -> None
         assert told == alone
 
 
+def test_what_a_group_makes_is_changed_in_it(door: Door) -> None:
+    group = {"atomicityGroup": "g", "method": "post"}
+    patch = {**group, "method": "patch"}
+    responses = send(
+        door,
+        {**group, "id": "t", "url": "Things", "body": thing(name="first", Datastreams=[])},
+        {**patch, "id": "p", "url": "$t", "body": {"name": "second"}},
+        {**group, "id": "d", "url": "$t/Datastreams", "body": stream()},
+        {**patch, "id": "q", "url": "$d", "body": {"description": "told later"}},
+        {**group, "id": "o", "url": "$d/Observations", "body": {"result": 1}},
+        {**patch, "id": "r", "url": "$o", "body": {"result": 2}},
+    )
+    assert [one["status"] for one in responses] == [201, 200, 201, 200, 201, 200]
+    made = [one["headers"]["location"].partition("/v1.1/")[2] for one in responses]
+    assert (made[0], made[2], made[4]) == (made[1], made[3], made[5])
+    assert door.get(made[0])["name"] == "second"
+    assert door.get(made[2])["description"] == "told later"
+    assert door.get(made[4])["result"] == 2
+
+
 def test_a_group_is_done_together(door: Door) -> None:
     old, gone = door.post("Things", thing(name="old", Datastreams=[])), door.post("Things", thing(Datastreams=[]))
     requests: list[dict[str, Any]] = [

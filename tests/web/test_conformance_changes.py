@@ -285,6 +285,56 @@ def test_a_json_patch_adds_copies_and_moves(door: Door, stand: dict[str, int], k
     assert patch({"op": "remove", "path": "/properties"}) == {}
 
 
+@pytest.mark.parametrize("kind", PLURALS)
+def test_what_a_get_tells_may_be_sent_back(door: Door, stand: dict[str, int], kind: str) -> None:
+    path = at(stand, kind)
+    told = door.get(path)
+    for method in ("PUT", "PATCH"):
+        door.send(method, path, told)
+        assert door.get(path) == told
+    other = {"@iot.id": told["@iot.id"] + 1, "@iot.selfLink": "http://example.org/elsewhere"}
+    door.send("PATCH", path, {**told, **other})
+    door.get(path)
+    links = {"Datastream": {"Thing": ref(stand["Thing"]), "Sensor": ref(stand["Sensor"]),
+                            "ObservedProperty": ref(stand["ObservedProperty"])},
+             "HistoricalLocation": {"Thing": ref(stand["Thing"]), "Locations": [ref(stand["Location"])]},
+             "Observation": {"Datastream": ref(stand["Datastream"])}}.get(kind, {})  # fmt: skip
+    made = door.make(PLURALS[kind], {**told, **links})
+    assert made != told["@iot.id"]
+
+
+def test_an_inline_entity_is_made_whatever_id_it_bears(door: Door, stand: dict[str, int]) -> None:
+    body = thing("deep", Locations=[place(**{"@iot.id": 987_654_321})], Datastreams=[{**stream(), "@iot.id": 1}])
+    it = door.make("Things", body)
+    assert len(door.ids(f"Things({it})/Datastreams")) == len(door.ids(f"Things({it})/Locations")) == 1
+    door.send("POST", "Things", thing(Locations=[ref(987_654_321)]), 400)
+    door.send("POST", "Things", thing(Datastreams=[ref(stand["Datastream"])]), 400)
+    for path, status in ((f"Datastreams({stand['Datastream']})/Observations", 201), ("Observations", 201)):
+        door.send("POST", path, {"@iot.id": 1, "result": 1, "Datastream": ref(stand["Datastream"])}, status)
+
+
+def test_a_set_between_is_posted_to_from_either_end(door: Door, stand: dict[str, int]) -> None:
+    where, it = stand["Location"], stand["Thing"]
+    for time, more in (("2011-01-01T00:00:00Z", {}), ("2012-01-01T00:00:00Z", {"Locations": [ref(where)]})):
+        made = door.make(f"Locations({where})/HistoricalLocations", {"time": time, "Thing": ref(it), **more})
+        assert door.ids(f"HistoricalLocations({made})/Locations") == [where]
+    deep = door.make(
+        "Locations", place("deep", HistoricalLocations=[{"time": "2013-01-01T00:00:00Z", "Thing": ref(it)}])
+    )
+    assert [one["time"] for one in door.values(f"Locations({deep})/HistoricalLocations")] == ["2013-01-01T00:00:00Z"]
+    assert door.ids(f"Things({it})/Locations") == [where]
+
+
+def test_observations_are_posted_to_what_is_there_and_of_its_kind(door: Door, stand: dict[str, int]) -> None:
+    for body in ({"result": 1}, [{"result": 1}, {"result": 2}]):
+        for path in (
+            "Datastreams(987654321)",
+            "MultiDatastreams(987654321)",
+            f"MultiDatastreams({stand['Datastream']})",
+        ):
+            door.send("POST", f"{path}/Observations", body, 404)
+
+
 def test_observations_are_taken_away_by_a_filter(door: Door) -> None:
     it = door.make("Things", thing(Locations=[place()], Datastreams=[stream("one", ANYTHING), stream("two", ANYTHING)]))
     one, two = sorted(door.ids(f"Things({it})/Datastreams"))
@@ -328,3 +378,30 @@ def test_what_stands_twice_never_stops_the_catalogue(door: Door, method: str, pa
     answer = door.http.request(method, f"/v1.1/{path}", json=body)
     assert answer.status_code < 500, answer.text
     door.make("Things", thing("afterwards"))
+
+
+@pytest.mark.parametrize("order", ["resultTime", "resultTime desc", "result", "result desc", "parameters/n,id desc"])
+def test_nothing_sorts_first_and_pages_know_it(door: Door, order: str) -> None:
+    it = door.make("Things", thing("sorted", Locations=[place()]))
+    mine = door.make(f"Things({it})/Datastreams", stream("any", "urn:of-nobody"))
+    results = [3, None, "b", True, "a", None, 1, False]
+    for n, result in enumerate(results):
+        when = {} if n % 3 else {"resultTime": f"2026-03-0{n + 1}T00:00:00Z"}
+        door.make(f"Datastreams({mine})/Observations", {"result": result, "parameters": {"n": n % 2 or None}, **when})
+    whole = door.values(f"Datastreams({mine})/Observations?$orderby={order}")
+    assert len(whole) == len(results)
+    if order.startswith("result "):
+        assert [one["result"] for one in whole] == [3, 1, "b", "a", True, False, None, None]
+    elif order == "result":
+        assert [one["result"] for one in whole] == [None, None, False, True, "a", "b", 1, 3]
+    else:
+        named = "resultTime" if order.startswith("resultTime") else "parameters"
+        empty = [one[named] is None or one[named] == {"n": None} for one in whole]
+        assert empty == sorted(empty, reverse="Time desc" not in order)
+    page, found = door.get(f"Datastreams({mine})/Observations?$orderby={order}&$top=1"), []
+    while True:
+        found += page["value"]
+        if "@iot.nextLink" not in page:
+            break
+        page = door.get(page["@iot.nextLink"])
+    assert found == whole

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.city.conftest import CityProcess, city
-from tests.web.standard import CELSIUS, OM, Door, feature, observed, place, ref, sensor, stream, thing
+from tests.web.standard import CELSIUS, OM, Door, feature, observed, place, point, ref, sensor, stream, thing
 
 __all__ = ["city"]
 
@@ -56,6 +56,20 @@ def test_the_root_tells_every_set_by_its_address(door: Door) -> None:
     assert MODEL.keys() <= told.keys()
     assert told == {name: f"{door.root}/{name}" for name in told}
     assert {"TaskingCapabilities", "Actuators", "Tasks"} <= told.keys()
+    settings = door.get("")["serverSettings"]
+    names = [
+        "datamodel/historical-location/properties", "datamodel/feature-of-interest/relations",
+        "multi-datastream/constraints", "datamodel/observed-property", "request-data/status-code",
+        "create-update-delete/update-entity-jsonpatch",
+        "resource-path/resource-path-to-entities", "batch-request/batch-request", "data-array/data-array",
+    ]  # fmt: skip
+    sensing, tasking = (f"http://www.opengis.net/spec/iot_{part}/req/" for part in ("sensing/1.1", "tasking/1.0"))
+    by_mqtt = [f"{sensing}receive-updates-via-mqtt/receive-updates", f"{tasking}create-tasks-via-mqtt"]
+    listed = [*(sensing + name for name in names), f"{tasking}tasking-capability/properties", *by_mqtt]
+    assert set(listed) <= set(settings["conformance"])
+    assert len(set(settings["conformance"])) == len(settings["conformance"])
+    for one in by_mqtt:
+        assert settings[one]["endpoints"][0].startswith("mqtt://")
 
 
 @pytest.mark.parametrize("plural", MODEL)
@@ -77,6 +91,28 @@ def test_what_is_not_there_is_not_found(door: Door, plural: str) -> None:
         door.get(f"{plural}({identity})", 404)
     door.get(f"{plural}(null)", 400)
     door.get(f"{plural}({door.ids('Things')[0]})/Nothings", 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "Things({})", 405), ("POST", "Things({})/name", 405), ("POST", "Things({})/Nothings", 404),
+        ("POST", "Nothings", 404), ("POST", "Datastreams({stream})/Thing", 405), ("POST", "Things/$ref", 405),
+        ("PATCH", "Things", 405), ("PUT", "Things({})/name", 405), ("PATCH", "Things(987654321)", 404),
+        ("PUT", "Things(987654321)", 404), ("DELETE", "Things", 405), ("DELETE", "Things(987654321)", 404),
+        ("DELETE", "Things({})/Nothings(1)", 404), ("POST", "Things(987654321)/Datastreams", 404),
+        ("POST", "", 405), ("GET", "Things({})/Nothings", 404), ("GET", "Things({})/name/x", 404),
+        ("GET", "Things({})/properties/nothing", 404), ("GET", "Things(x)", 400), ("GET", "things", 404),
+        ("DELETE", "CreateObservations", 405), ("DELETE", "$batch", 405),
+    ],
+)  # fmt: skip
+def test_a_method_that_an_address_does_not_take_is_said(door: Door, method: str, path: str, status: int) -> None:
+    path = path.format(door.ids("Things")[0], stream=door.ids("Datastreams")[0])
+    body = thing("whole") if method in ("POST", "PUT", "PATCH") else None
+    answer = door.send(method, path, body, status)
+    assert answer.json()["code"] == status
+    if status == 405:
+        assert method not in answer.headers["allow"].split(", ")
 
 
 @pytest.mark.parametrize("plural", MODEL)
@@ -189,6 +225,51 @@ def test_the_quality_of_a_result_may_be_any_json(door: Door, quality: Any) -> No
         assert made in door.ids(f"Observations?$filter=resultQuality eq {told}")
 
 
+LINE = {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}
+AREA = {
+    "type": "Polygon",
+    "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[1, 1], [1.5, 1], [1, 1.5], [1, 1]]],
+}
+WHERE: list[Any] = [
+    point(1, 2), {"type": "Point", "coordinates": [1, 2, 30]}, LINE, AREA,
+    {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]},
+    {"type": "MultiLineString", "coordinates": [[[1, 2], [3, 4]]]},
+    {"type": "MultiPolygon", "coordinates": [AREA["coordinates"]]},
+    {"type": "GeometryCollection", "geometries": [point(1, 2), LINE]},
+    {"type": "Feature", "geometry": AREA, "properties": {"a": 1}},
+    {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": None, "geometry": point(1, 2)}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", WHERE, ids=lambda where: where["type"])
+@pytest.mark.parametrize(("plural", "field"), [("Locations", "location"), ("FeaturesOfInterest", "feature")])
+def test_a_place_may_be_any_geojson(door: Door, plural: str, field: str, where: Any) -> None:
+    body = {"name": "x", "description": "x", "encodingType": "application/geo+json", field: where}
+    made = door.make(plural, body)
+    assert door.get(f"{plural}({made})/{field}") == {field: where}
+    box = "geography'POLYGON((0.5 0.5, 5 0.5, 5 5, 0.5 5, 0.5 0.5))'"
+    assert door.ids(f"{plural}?$filter=id eq {made} and st_intersects({field}, {box})") == [made]
+    for wrong in ({**where, "type": "Blob"}, {"type": where["type"]}, "nowhere", 1, None):
+        door.send("POST", plural, {**body, field: wrong}, 400)
+        door.send("PATCH", f"{plural}({made})", {field: wrong}, 400)
+    text = {**body, "encodingType": "text/plain", field: "behind the shed"}
+    assert door.get(f"{plural}({door.make(plural, text)})")[field] == "behind the shed"
+
+
+METADATA: list[Any] = [
+    "http://example.org/x.pdf", "", " 3", "3", "true", "[", '"x"', 3, 1.5, True, False, {"a": [1]}, [1, "x"]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", METADATA, ids=repr)
+def test_what_is_told_of_a_sensor_may_be_any_json(door: Door, metadata: Any) -> None:
+    made = door.make("Sensors", {**sensor(), "metadata": metadata})
+    told = door.get(f"Sensors({made})")["metadata"]
+    assert told == metadata
+    assert type(told) is type(metadata)
+    assert door.send("PATCH", f"Sensors({made})", {"name": "other"}).json()["metadata"] == metadata
+
+
 def test_times_that_were_not_given(door: Door) -> None:
     it = door.make("Things", thing("silent", Locations=[place()], Datastreams=[stream("silent")]))
     [mine] = door.ids(f"Things({it})/Datastreams")
@@ -207,7 +288,7 @@ def test_times_that_were_not_given(door: Door) -> None:
     known = {"result": 2, "resultTime": "2026-01-01T00:00:00Z"}
     later = door.make(f"Datastreams({mine})/Observations", known)
     assert door.get(f"Datastreams({mine})")["resultTime"] == "2026-01-01T00:00:00Z/2026-01-01T00:00:00Z"
-    assert door.ids(f"Datastreams({mine})/Observations?$orderby=resultTime") == [later, made]  # nothing comes last
+    assert door.ids(f"Datastreams({mine})/Observations?$orderby=resultTime") == [made, later]  # nothing comes first
     assert door.send("PATCH", f"Observations({made})", {"result": 3}).json()["resultTime"] is None
     for one in (made, later):
         door.send("DELETE", f"Observations({one})")

@@ -1,6 +1,8 @@
 """What the standard says of making Actuators, TaskingCapabilities and Tasks (OGC 17-079r1), asked of a running city."""
 
 import json
+import subprocess
+from contextlib import suppress
 from typing import Any
 
 import aiomqtt
@@ -10,6 +12,7 @@ import pytest
 
 from civium.city_folder import token
 from tests.city.conftest import CityProcess, city
+from tests.city.test_mqtt_topics import PATIENCE_S, listening, mosquitto_pub
 from tests.city.test_spine import wait_for
 from tests.web.standard import Door, ref, thing
 
@@ -181,9 +184,26 @@ def test_a_task_reaches_its_device_by_the_names_that_its_capability_has(door: Do
     assert {"status": "on", "brightness": 40}.items() <= heard["taskingParameters"].items()
     assert json.loads(heard["value"]) == {"status": "on", "brightness": 40}
     wait_for(lambda: door.get(f"Tasks({task})")["status"] == "sent")
+    back = {**door.get(f"Tasks({task})"), "taskingParameters": {"status": "off"}, "TaskingCapability": ref(made)}
+    ours = ("status", "statusTime", "reason", "history", "properties")
+    again = door.make("Tasks", {name: back[name] for name in back if name not in ours})
+    assert again != task  # the id that was sent back means nothing
     told = door.get(f"Tasks({task})")["taskingParameters"]
     assert {"status": "on", "brightness": 40, "because": "dusk", "tier": "duty"}.items() <= told.items()
     assert door.ids("Tasks?$filter=taskingParameters/status eq 'on' and taskingParameters/brightness gt 30") == [task]
+
+
+def test_a_capability_is_found_by_what_may_be_asked(door: Door, city: CityProcess) -> None:
+    line = {"key": "fan", "kind": "fan", "actuators": [{"key": "fan/a", "facts": {"maximum": 5}}]}
+    ours = city.client.post("/api/register", **line)["actuators"]["fan/a"]
+    record = {**LIGHT, "label": "of a siren"}
+    theirs = door.make("TaskingCapabilities", capability("siren", record, Thing=thing("s"), Actuator=actuator()))
+    some = f"id in ({ours},{theirs}) and "
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/type eq 'DataRecord'") == [ours, theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/label eq 'of a siren'") == [theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters/field[0]/name eq 'value'") == [ours]
+    assert door.ids("Actuators?$filter=TaskingCapabilities/taskingParameters/label eq 'of a siren'") == [theirs]
+    assert door.ids(f"TaskingCapabilities?$filter={some}taskingParameters ne null") == [ours, theirs]
 
 
 def test_one_parameter_is_the_value_within_its_bounds(door: Door) -> None:
@@ -230,3 +250,51 @@ def test_frost_client_makes_reads_and_takes_away_all_of_tasking(city: CityProces
     assert service.actuators().find(horn.id).name == "horn"
     service.delete(horn)
     assert service.actuators().query().filter(f"id eq {horn.id}").list().entities == []
+
+
+@pytest.mark.parametrize("way", ["Tasks", "TaskingCapabilities({capability})/Tasks"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_task_is_asked_for_by_mqtt(city: CityProcess, door: Door, way: str, qos: int) -> None:
+    made = door.make("TaskingCapabilities", capability(Thing=thing("mast"), Actuator=actuator()))
+    asked = {"status": "on", "brightness": 7, "who": "the harbour"}
+    body = {"taskingParameters": asked, **({} if "(" in way else {"TaskingCapability": ref(made)})}
+    topic = f"v1.1/{way.format(capability=made)}"
+    mosquitto_pub(city, topic, body, qos=qos, operator=True)
+    [task] = wait_for(lambda: door.values(f"TaskingCapabilities({made})/Tasks"), PATIENCE_S)
+    assert {"status": "on", "brightness": 7}.items() <= task["taskingParameters"].items()
+    assert task["properties"]["who"] == "operator by MQTT for the harbour"
+    letters = door.http.get("/api/status").json()["dead_letters"]
+    mosquitto_pub(city, topic, {**body, "taskingParameters": {"status": "dim"}}, qos=qos, operator=True)
+    wait_for(lambda: door.http.get("/api/status").json()["dead_letters"] == letters + 1, PATIENCE_S)
+    with suppress(subprocess.CalledProcessError):  # who is nobody is let go, or not heard
+        mosquitto_pub(city, topic, body, qos=qos)
+    mosquitto_pub(city, topic, body, qos=qos, operator=True)
+    wait_for(lambda: len(door.values(f"TaskingCapabilities({made})/Tasks")) == 2, PATIENCE_S)
+    assert len(door.values(f"TaskingCapabilities({made})/Tasks")) == 2
+
+
+def test_what_becomes_of_tasks_is_told(city: CityProcess, door: Door) -> None:
+    made = door.make("TaskingCapabilities", capability(Thing=thing("mast"), Actuator=actuator()))
+    path, asked = f"TaskingCapabilities({made})/Tasks", {"taskingParameters": {"status": "on"}}
+    hidden = city.client.post(
+        "/api/register", key="vault", kind="vault", name="vault",
+        streams=[{"key": "vault/t", "property": "air_temperature", "unit": "degC", "access": "restricted"}],
+        actuators=[{"key": "vault/a", "facts": {"minimum": 0, "maximum": 1}}],
+    )["actuators"]["vault/a"]  # fmt: skip
+    with listening(city, "v1.1/Tasks", "v1.1/Tasks?$select=status") as following:
+        door.make(f"TaskingCapabilities({hidden})/Tasks", {"taskingParameters": {"value": 1}})
+        task = door.make(path, asked)
+        heard: list[dict[str, Any]] = []
+        while not heard or heard[-1]["status"] != "sent":
+            topic, told = following()
+            if "?" in topic:
+                assert told.keys() == {"status"}
+            else:
+                heard.append(told)
+    assert {one["@iot.id"] for one in heard} == {task}
+    assert heard[-1] == door.get(f"Tasks({task})")
+    with listening(city, f"v1.1/Tasks({task})", f"v1.1/Tasks({task})/status") as following:
+        door.send("DELETE", f"Tasks({task})")
+        told = dict(following() for _ in range(2))
+    assert told[f"v1.1/Tasks({task})/status"] == {"status": "released"}
+    assert told[f"v1.1/Tasks({task})"] == door.get(f"Tasks({task})")

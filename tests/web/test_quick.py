@@ -133,7 +133,7 @@ def test_pipelined_requests_are_answered_in_their_order_whoever_answers(city: Ci
         ("/v1.1/nonsense", b"{}", 404),
         (path, b'{"result": 2}', 201),
         (f"{path}?on_error=keep", b'[{"result": 3}, {"result": "x"}]', 201),
-        ("/v1.1/Datastreams(99999)/Observations", b'{"result": 2}', 400),
+        ("/v1.1/Datastreams(99999)/Observations", b'{"result": 2}', 404),
         *[(path, b'{"result": 4}', 201)] * 100,
     ]
     requests = b"".join(wire.request(where, body) for where, body, _ in asked)

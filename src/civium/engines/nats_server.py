@@ -79,11 +79,14 @@ _TLS = ', tls {{ cert_file: "{certificate}", key_file: "{key}", timeout: 5 }}'
 _LEAF = 'leafnodes {{ reconnect: "2s", remotes: [ {{ urls: [{urls}], account: CITY }} ] }}\n'
 
 
-def mappings() -> list[tuple[str, str]]:
+def mappings(*, edge: bool = False) -> list[tuple[str, str]]:
     """Subjects that the server turns into others: what devices publish comes in under ``civium-in``, so that nobody but
-    the city hears it as it came, and what the city publishes under ``civium-out`` is heard on the topics."""
+    the city hears it as it came, and what the city publishes under ``civium-out`` is heard on the topics.
+
+    At an ``edge`` what comes from the centre is turned as well: there Tasks are heard, and cannot be asked for.
+    """
     ways = [("civium-out.>", "v1//1.>")]
-    for name in CREATED:
+    for name in CREATED if edge else (*CREATED, "Tasks"):
         ways += [(f"v1//1.{name}", f"civium-in.{name}"), (f"v1//1.*.{name}", f"civium-in.$1.{name}")]
     return ways
 
@@ -214,7 +217,9 @@ class NatsServer:
                 tls=tls,
                 websocket_tls=tls or ", no_tls: true",
                 operator=_OPERATOR.format(token=self._operator) if self._operator else "",
-                mappings="".join(f'      "{heard}": "{taken}"\n' for heard, taken in mappings()),
+                mappings="".join(
+                    f'      "{heard}": "{taken}"\n' for heard, taken in mappings(edge=self._leaf is not None)
+                ),
                 sync=self._sync,
                 max_payload=MAX_PAYLOAD,
                 name=self._leaf.name if self._leaf else "civium",

@@ -16,7 +16,7 @@ _DEEPEST_COLLECTION = 4
 
 
 def check_geojson(value: Any) -> None:
-    """Raise ``ValueError`` that says what is wrong, unless ``value`` is a geometry or a Feature with one."""
+    """Raise ``ValueError`` that says what is wrong, unless ``value`` is a geometry, or Features with one each."""
     for _ in positions(value):
         pass
 
@@ -31,7 +31,7 @@ def middle(value: Any) -> tuple[float, float] | None:
 
 
 def positions(value: Any, depth: int = 0) -> Iterator[tuple[float, float]]:
-    """All positions of a geometry or Feature; raises ``ValueError`` for what is none."""
+    """All positions of a geometry or of Features; raises ``ValueError`` for what is none."""
     if not isinstance(value, dict):
         raise ValueError("it is not a GeoJSON object")
     kind = value.get("type")
@@ -39,6 +39,11 @@ def positions(value: Any, depth: int = 0) -> Iterator[tuple[float, float]]:
         if value.get("geometry") is None:
             raise ValueError("the Feature has no geometry")
         yield from positions(value["geometry"], depth)
+    elif kind == "FeatureCollection" and depth == 0 and isinstance(value.get("features"), list):
+        for feature in value["features"]:
+            if not isinstance(feature, dict) or feature.get("type") != "Feature":
+                raise ValueError("a FeatureCollection holds Features alone")
+            yield from positions(feature, 1)
     elif kind == "GeometryCollection" and depth < _DEEPEST_COLLECTION and isinstance(value.get("geometries"), list):
         for geometry in value["geometries"]:
             yield from positions(geometry, depth + 1)

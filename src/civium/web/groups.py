@@ -54,6 +54,7 @@ async def make(request: Request, steps: Sequence[Step], made: dict[str, str]) ->
         ids = [] if group.observations is None else (await city.intake.accept(group.observations)).ids.tolist()
     observed = {step: f"Observations({one})" for step, one in zip(group.observed, ids, strict=True) if step}
     made.update(group.made | observed)
+    made.update({step: made[maker] for step, maker in group.within.items()})
     await city.read_barrier()
 
     def told(step: Step) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
-from civium.core import CiviumError
+from civium.core import CiviumError, InputRefused
 from civium.core.observations import batches_of
 from civium.core.rights import PUBLIC
 from civium.core.traces import on, tell
+from civium.engines.catalog import COMPLEX, Catalog
 from civium.engines.passing import PASSING
 from civium.sources.permits import permit_reading
 from civium.sources.sensorthings.features import needs_place
@@ -24,7 +25,7 @@ from civium.web.doors import CALLER, key_of, most_bytes, put_off, refusal
 from civium.web.rules import Need, NotAllowed, meets
 
 ROOT = "/v1.1"
-_PATH = re.compile(rb"/v1\.1/(?:(?:Multi)?Datastreams\(([0-9]{1,18})\)/)?Observations")
+_PATH = re.compile(rb"/v1\.1/(?:((?:Multi)?Datastream)s\(([0-9]{1,18})\)/)?Observations")
 LONGEST = 8_192  # byte; many of these go into one log message
 
 
@@ -41,9 +42,9 @@ class Posts:
         if match is None:
             await self._app(scope, receive, send)
         else:
-            await self._post(int(match[1]) if match[1] else None, scope, receive, send)
+            await self._post(match[1] or b"", int(match[2]) if match[2] else None, scope, receive, send)
 
-    async def _post(self, stream: int | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _post(self, kind: bytes, stream: int | None, scope: Scope, receive: Receive, send: Send) -> None:
         city: City = scope["app"].state.city
         headers = dict(reversed(scope["headers"]))  # the first of a name counts
         length = headers.get(b"content-length", b"")
@@ -62,6 +63,7 @@ class Posts:
                 await self._app(scope, _again(body, receive), send)
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
+            check_stream(city.catalog, kind.decode(), stream)
             permit_reading(caller, city.rights, city.catalog, reading.stream)
             hidden = reading.feature is not None and not city.rights.readable(caller).whole
             if hidden or needs_place(reading, city.catalog):  # the routes look whether it may be known of
@@ -83,6 +85,16 @@ class Posts:
         fields = [(b"content-length", b"0"), (b"location", location)]
         await send({"type": "http.response.start", "status": 201, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
+
+
+def check_stream(catalog: Catalog, kind: str, stream: int | None) -> None:
+    """Refuse (404) Observations sent to a Datastream or MultiDatastream, as ``kind`` says, that is none."""
+    streams = catalog.streams
+    if stream is None:
+        return
+    there = 0 < stream < len(streams.exists) and streams.exists[stream]
+    if not there or (streams.value_type[stream] == COMPLEX) != (kind == "MultiDatastream"):
+        raise InputRefused(f"there is no {kind} {stream}", status=404)
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 
 from civium.core import CiviumError
 from civium.core.rights import Caller
+from civium.engines.catalog import COMPLEX
 from civium.engines.passing import PASSING
 from civium.engines.rights import Rights
 from civium.sources.intake import Intake
@@ -132,6 +133,8 @@ class QuickPosts(HttpToolsProtocol):
             reading = decode_reading(body, int(start[1]) if start[1] else None, key_of(head.key))
             if not self._site.city.rights.writable(caller).holds(reading.stream):
                 return 0  # no such stream, or not for this sender
+            if self._site.city.catalog.streams.value_type[reading.stream] == COMPLEX:
+                return 0  # perhaps sent to a Datastream
             if reading.feature is not None and not self._site.city.rights.readable(caller).whole:
                 return 0  # it must be one that the sender may know of
             if needs_place(reading, self._site.city.catalog):

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from enum import Enum
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from civium.city import City
 from civium.core import InputRefused
 from civium.seeing import moment_of
 from civium.sources.sensorthings.formats import Streamed
-from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES
+from civium.sources.sensorthings.model import BY_PLURAL, ENTITIES, target
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
 from civium.web import described
@@ -63,9 +64,25 @@ async def refuse_method(request: Request) -> Response:
     first = path_of(request).partition("/")[0].partition("(")[0]
     if first not in BY_PLURAL and first not in _TASKED and first not in _POSTED:
         raise InputRefused(f"there are no '{first[:60]}'; there are {', '.join(BY_PLURAL)}", status=404)
+    if nowhere := _unknown(path_of(request)):
+        raise InputRefused(f"'{nowhere[:60]}' leads nowhere", status=404)
     allowed = ", ".join(methods_of(path_of(request)))
     message = f"{request.method} does not work here; {allowed} do"
     return answer({"code": 405, "type": "error", "message": message}, 405, {"Allow": allowed})
+
+
+def _unknown(path: str) -> str:
+    """The first segment of a path that is neither a link nor a property of what is before it."""
+    first, *rest = (unquote(segment).partition("(")[0] for segment in path.split("/"))
+    entity = BY_PLURAL.get(first)
+    for name in rest:
+        link = entity.link(name) if entity else None
+        if entity is None or (link is None and (name in ("id", "@iot.id") or name[:1] == "$")):
+            return ""
+        if link is None:
+            return "" if entity.field(name.partition("[")[0]) else name
+        entity = target(link)
+    return ""
 
 
 def methods_of(path: str) -> tuple[str, ...]:

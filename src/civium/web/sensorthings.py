@@ -22,15 +22,16 @@ from civium.sources.claims import without
 from civium.sources.intake import Receipt
 from civium.sources.permits import permit_batch, permit_edits
 from civium.sources.sensorthings.amend import shortest
+from civium.sources.sensorthings.data_array import decode_data_array
 from civium.sources.sensorthings.features import NOWHERE
-from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
+from civium.sources.sensorthings.observations import InlineEntity, decode_observations
 from civium.sources.sensorthings.read import read
 from civium.sources.sensorthings.sight import Sight
 from civium.sources.sensorthings.write import Creation, plan_marks
 from civium.web import amending, batches, reading, tasking
 from civium.web.amending import library
 from civium.web.doors import accept, answer, body_of, caller_of, city_of, key_of, whole
-from civium.web.posts import ROOT, root_of
+from civium.web.posts import ROOT, check_stream, root_of
 from civium.web.reading import path_of
 
 _OF_STREAM = re.compile(r"(?:Multi)?Datastreams\((\d{1,18})\)/Observations")
@@ -114,6 +115,8 @@ async def _post(request: Request, stream: int | None, path: str) -> Response:
         batch = decode_observations(body, stream, city_of(request).clock.now(), key)
     except InlineEntity:
         return await _create(request, path, body)
+    if not batch.refused:
+        check_stream(city_of(request).catalog, path.partition("s(")[0], stream)
     batch = await _placed(request, batch, whole=whole(request))
     return await _store(request, batch, body)
 

@@ -106,6 +106,8 @@ OBSERVATIONS = {
     "phenomenonTime gt mindatetime() and phenomenonTime lt maxdatetime() and result eq 21.5": [21.5],
     "validTime gt 2026-01-01T00:00:00Z": [30.0, 30.0],
     "validTime eq 2026-11-22T00:00:00Z/2026-11-23T00:00:00Z": [30.0, 30.0],
+    "parameters ne null": [30.0, 30.0],
+    "parameters eq null and result eq 21.5": [21.5],
     "parameters/depth[1] eq 2 and parameters/by eq 'x'": [30.0, 30.0],
     "resultQuality eq 7": [30.0],
     "resultQuality/grade eq 'A'": [30.0],
@@ -161,7 +163,7 @@ ORDERS = {
     "Datastreams?$orderby=phenomenonTime&$top=2": ["air two", "air one"],
     "Datastreams?$orderby=phenomenonTime desc,name&$top=1": ["flow"],
     "Datastreams?$orderby=Thing/name desc,Thing/id,name desc&$top=3": ["air two", "lit one", "air one"],
-    "Locations?$orderby=geo.distance(location,geography'POINT (25.5 61)')&$top=2": ["place of gate", "shore"],
+    "Locations?$orderby=geo.distance(location,geography'POINT (25.5 61)')&$top=2": ["hall", "place of gate"],
     "Things?$orderby=length(name) desc,id desc&$top=2": ["lamp two", "lamp one"],
     "Things?$orderby=properties/height add id desc": ["lamp two", "lamp one", "gate"],
 }

@@ -8,8 +8,8 @@ import pytest
 from civium.core import InputRefused
 from civium.engines.catalog import Change
 from civium.sources.sensorthings.amend import plan_update
+from civium.sources.sensorthings.data_array import decode_data_array
 from civium.sources.sensorthings.multi import components
-from civium.sources.sensorthings.observations import decode_data_array
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.remove import plan_delete
 from tests.sources.sensorthings.conftest import BASE, City, new_property, stream, thing

@@ -15,7 +15,8 @@ from civium.core.observations import OBSERVATION
 from civium.sources.batch import Batch
 from civium.sources.instants import read_instant, write_instant
 from civium.sources.keys import row_key
-from civium.sources.sensorthings.observations import InlineEntity, decode_data_array, decode_observations
+from civium.sources.sensorthings.data_array import decode_data_array
+from civium.sources.sensorthings.observations import InlineEntity, decode_observations
 
 NOW = read_instant("2026-11-22T12:00:00Z")
 T1, T2 = "2026-11-22T10:00:00Z", "2026-11-22T11:30:00.25+01:00"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from civium.core import InputRefused
 from civium.sources.instants import write_instant
-from civium.sources.sensorthings.observations import decode_data_array
+from civium.sources.sensorthings.data_array import decode_data_array
 
 BASE = "http://city/v1.1"
 
@@ -173,6 +173,12 @@ NAMES = {
     "properties/height eq null": ["gate"],
     "properties/height ne null": ["lamp one", "lamp two"],
     "properties/kind gt 5": [],
+    "properties ne null": ["lamp one", "lamp two", "gate"],
+    "properties eq null": [],
+    "id eq '2'": ["lamp two"],
+    "id ne 'x'": ["lamp one", "lamp two", "gate"],
+    "Datastreams/id eq '3'": ["lamp two"],
+    "totaloffsetminutes(2026-06-26T03:42:02-06:30) eq -390 and id eq 1": ["lamp one"],
     "Datastreams/name eq 'state'": ["gate"],
     "Datastreams/ObservedProperty/name eq 'air_temperature'": ["lamp one", "lamp two"],
     "not (Datastreams/ObservedProperty/name eq 'air_temperature')": ["gate"],
@@ -271,13 +277,24 @@ def test_order(city: Any) -> None:
     assert city.names("Observations?$orderby=result desc&$top=2", "result") == [1234.0, 21.5]
     latest = city.names("Datastreams(1)/Observations?$orderby=phenomenonTime desc", "result")
     assert latest == [20.2, 20.1, 20.0]
+    assert city.names("Things?$orderby=properties/height") == ["gate", "lamp one", "lamp two"]  # nothing comes first
+    words = [{"speed": 3.5, "lane": "a"}, False, True, "open", "shut", 7, 20, 20.1, 20.2, 21.5, 1234]
+    assert city.names("Observations?$orderby=result", "result") == words
+    assert city.names("Observations?$orderby=result desc", "result") == words[::-1]
+    for constant in ("false", "Datastreams/any(d: false)", "name eq 'gate' and false", "null"):
+        assert city.names(f"Things?$orderby={constant},name desc") == ["lamp two", "lamp one", "gate"]
 
 
 @pytest.mark.parametrize("url", ["Things", "Observations", "Datastreams(1)/Observations", "Things(3)/Datastreams"])
 @pytest.mark.parametrize("top", [1, 2, 3])
-def test_pages_follow_one_another_without_gap_or_overlap(city: Any, url: str, top: int) -> None:
-    whole = city.get(f"{url}?$orderby=id")["value"]
-    link, seen = f"{BASE}/{url}?$top={top}&$orderby=id&$count=true", []
+@pytest.mark.parametrize("order", ["id", "nothing", "nothing desc"])
+def test_pages_follow_one_another_without_gap_or_overlap(city: Any, url: str, top: int, order: str) -> None:
+    entity = url.rpartition("/")[2]  # what some of them have not
+    order = order.replace(
+        "nothing", {"Things": "properties/height", "Observations": "result"}.get(entity, "resultTime")
+    )
+    whole = city.get(f"{url}?$orderby={order}")["value"]
+    link, seen = f"{BASE}/{url}?$top={top}&$orderby={order}&$count=true", []
     while link:
         page = city.get(link.removeprefix(BASE + "/"))
         assert page["@iot.count"] == len(whole)

@@ -77,7 +77,7 @@ def test_the_record_has_what_the_model_asks_of_it() -> None:
         ("Tasks?$filter=TaskingCapability/Thing/name eq 'gate'", [2]),
         ("Tasks?$filter=TaskingCapability/id eq 2 or status eq 'lapsed'", [1, 2]),
         ("Tasks?$orderby=TaskingCapability/name desc,id desc", [2, 3, 1]),
-        ("Tasks?$orderby=TaskingCapability/Thing/properties/height,id", [1, 3, 2]),
+        ("Tasks?$orderby=TaskingCapability/Thing/properties/height,id", [2, 1, 3]),
         ("Tasks?$filter=length(TaskingCapability/name) eq 4", [2]),
         ("Tasks?$filter=creationTime gt 2026-11-22T12:00:00Z and creationTime lt 2026-11-22T12:00:02Z", [2]),
         ("TaskingCapabilities(1)/Tasks?$filter=not status eq 'lapsed'", [3]),

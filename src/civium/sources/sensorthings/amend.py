@@ -26,10 +26,10 @@ from civium.sources.sensorthings.json_patch import patched
 from civium.sources.sensorthings.model import BY_NAME, CAPABLE, OBSERVATIONS, Entity, Link, target
 from civium.sources.sensorthings.moment import Row
 from civium.sources.sensorthings.observations import decode_messages
+from civium.sources.sensorthings.plan import Plan
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.restate import MOST_RESTATED, restate
 from civium.sources.sensorthings.values import terms
-from civium.sources.sensorthings.write import Plan
 
 _OBSERVATION = BY_NAME["Observation"]
 # Fields that are read together: a change of one is a change of the other.
@@ -77,10 +77,6 @@ def update_into(
         content = patched(writer, entity, row, content)
     if not isinstance(content, dict):
         raise InputRefused(f"{entity.name} must be an object")
-    named = content.pop("@iot.id", row["id"])
-    if named != row["id"] or type(named) is not int:
-        raise InputRefused(f"@iot.id is {named!r}, but the address is that of {entity.name} {row['id']}")
-    content.pop("@iot.selfLink", None)
     plan.check_names(entity, content, entity.name)
     if entity.table is OBSERVATIONS:
         return entity, row, _observation(row, content, replace, writer, library, plan, future_s)

@@ -5,7 +5,7 @@ It is told with QoS 0: who is away hears nothing of it afterwards.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ from civium.sources.sensorthings.model import (
     ENTITIES,
     OBSERVATIONS,
     TASKING,
+    TASKS,
     UNIT_COLUMNS,
     Entity,
     Field,
@@ -49,13 +50,23 @@ _OUT = "civium-out."
 _MOST_WAITING = 200_000  # rows; more is not told
 _SOON_S, _SOON_SEVERAL_S = 0.1, 0.5  # while somebody listens, what is accepted is folded that often
 _DERIVED = {"phenomenon", "result", "area"}
-_OBSERVATION = BY_NAME["Observation"]
+_JUDGED = {"status", "status_at", "why", "history"}
+_OBSERVATION, _TASK = BY_NAME["Observation"], BY_NAME["Task"]
 _STREAMS = (BY_NAME["Datastream"], BY_NAME["MultiDatastream"])
 _KEPT = {"current_locations": "thing_locations"}  # where the rows are of what is a view between two entities
 
 Ids = NDArray[np.int64]
 Message = tuple[str, bytes]
 _Seen = tuple[pa.Table, pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What is new on the record: the decision whose Tasks are made, and the Tasks (by decision and number) of which it
+    says more."""
+
+    made: str
+    judged: frozenset[tuple[str, int]]
 
 
 def _leading_to(entity: Entity) -> list[tuple[Entity, Link]]:
@@ -81,7 +92,7 @@ class Announcer:
         self.trouble = ""
         self.dropped = 0  # rows that came faster than they could be told
         self._listening = False
-        self._waiting: deque[Change | _Seen] = deque()
+        self._waiting: deque[Change | _Seen | _Recorded] = deque()
         self._rows_waiting = 0
         self._some = asyncio.Event()
         self._told: dict[str, bytes] = {}  # what was told last on the topics of derived properties
@@ -116,6 +127,14 @@ class Announcer:
             self._waiting.append(change)
             self._some.set()
 
+    def recorded(self, _: int, entry: Mapping[str, Any]) -> None:
+        """An entry of the ledger came on the record."""
+        made = entry["id"] if entry.get("plan", {}).get("commands") else ""
+        judged = frozenset((one["decision"], one["command"]) for one in entry.get("events", ()))
+        if self._tasks and (made or judged):
+            self._waiting.append(_Recorded(made, judged))
+            self._some.set()
+
     async def _run(self) -> None:
         while True:
             await self._some.wait()
@@ -130,7 +149,7 @@ class Announcer:
                 self.trouble = f"subscribers were not told: {type(error).__name__}: {error}"
             self._rows_waiting = sum(len(one[0]) + len(one[1]) for one in self._waiting if isinstance(one, tuple))
 
-    async def _tell(self, seen: Sequence[Change | _Seen]) -> None:
+    async def _tell(self, seen: Sequence[Change | _Seen | _Recorded]) -> None:
         """Who listens is asked after the fact: who subscribed before something was accepted hears it."""
         client = self._public.client
         subjects = await topics(client, several=self._public.shared)
@@ -150,7 +169,7 @@ class Announcer:
                 with suppress(nats.errors.Error, *TROUBLE):
                     await self._fold()
 
-    def _messages(self, one: Change | _Seen, subjects: Set[str]) -> list[Message]:
+    def _messages(self, one: Change | _Seen | _Recorded, subjects: Set[str]) -> list[Message]:
         with self._library().opened() as writer:
             asked = wanted(subjects, lambda path: resolve(path.split("/"), writer.source))
             told = self._refusals(asked)
@@ -158,6 +177,8 @@ class Announcer:
                 return told
             if isinstance(one, Change):
                 return told + self._of_change(one, asked, writer)
+            if isinstance(one, _Recorded):
+                return told + (_of_record(one, asked, writer) if asked.of(_TASK) else [])
             return told + self._of_rows(*one, asked, writer)
 
     def _refusals(self, asked: Wanted) -> list[Message]:
@@ -226,6 +247,20 @@ class Announcer:
                     telling.add(row, None if identity in new else altered[identity])
             told += telling.messages()
         return told
+
+
+def _of_record(one: _Recorded, asked: Wanted, writer: Writer) -> list[Message]:
+    record = writer.source.ground.record
+    assert record is not None
+    decisions = {one.made, *(decision for decision, _ in one.judged)}
+    query = select(TASKS.c.id, TASKS.c.decision, TASKS.c.number).where(TASKS.c.decision.in_(decisions))
+    tasks = record().execute(query).all()
+    new = {task for task, decision, _ in tasks if decision == one.made}
+    some = [task for task, *key in tasks if task in new or tuple(key) in one.judged]
+    telling = _Telling(writer, asked, _TASK)
+    for row in writer.source.several(_TASK, some):
+        telling.add(row, None if row["id"] in new else _JUDGED)
+    return telling.messages()
 
 
 def _joined(entity: Entity, change: Change) -> dict[int, list[tuple[Link, Entity, int]]]:

@@ -6,6 +6,9 @@ import msgspec
 
 from civium.core import InputRefused
 
+# What the server says of an entity: a client may send it back, and it means nothing (OGC 18-088, 10.2.1.2 and 10.3.1).
+TOLD = ("@iot.id", "@iot.selfLink", "@iot.navigationLink", "@iot.count", "@iot.nextLink")
+
 
 def decode_body(body: bytes) -> Any:
     """What a body (JSON) says; raises InputRefused."""

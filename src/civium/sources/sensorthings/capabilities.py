@@ -22,7 +22,7 @@ _NO_CAPABILITY = {"thing": None, "name": "", "description": "", "kind": "", "fac
 
 
 class Planned(Protocol):
-    """What is put together of a request: see ``write.Plan``."""
+    """What is put together of a request: see ``plan.Plan``."""
 
     catalog: Catalog
     edits: Edits

@@ -4,12 +4,24 @@ A condition that follows a link holds if some linked entity meets it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from shapely.errors import ShapelyError
-from sqlalchemy import BigInteger, ColumnElement, Double, and_, case, cast, func, literal, not_, null, or_, true
+from sqlalchemy import (
+    BigInteger,
+    Double,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    true,
+)
 
 from civium.core import InputRefused, to_datetime
 from civium.engines.catalog import dialects
@@ -18,6 +30,7 @@ from civium.sources.instants import read_period
 from civium.sources.sensorthings import geometry
 from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS, Database, Sql, Value, as_kind, before
 from civium.sources.sensorthings.model import OBSERVATIONS, Link
+from civium.sources.sensorthings.paging import Key
 from civium.sources.sensorthings.scope import Scope
 from civium.sources.sensorthings.sql import CatalogueScope
 from civium.sources.sensorthings.tree import (
@@ -36,7 +49,7 @@ from civium.sources.sensorthings.tree import (
     Some,
     path_text,
 )
-from civium.sources.sensorthings.walk import denies, paths, without
+from civium.sources.sensorthings.walk import denies, paths, unquoted, without
 
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 and 9999
 _COMPARABLE = ("number", "string", "bool", "date", "clock", "duration")
@@ -57,21 +70,6 @@ _SPANS: dict[str, Callable[[Value, Value], Sql]] = {
     "gt": lambda a, b: before(b, a),
     "ge": lambda a, b: and_(a.sql >= b.sql, a.ends >= b.ends),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What rows are sorted by; ``kind`` is as in ``Value``, and ``always`` says that no row is without it."""
-
-    sql: Sql
-    descending: bool
-    kind: str
-    always: bool = False
-
-    @property
-    def sorting(self) -> ColumnElement[Any]:
-        """As SQL sorts; what has no value comes last."""
-        return self.sql.desc().nulls_last() if self.descending else self.sql.asc().nulls_last()
 
 
 class Compiler:
@@ -107,12 +105,14 @@ class Compiler:
     def order(self, order: Order) -> list[Key]:
         """The columns to sort by."""
         value = self.value(order.by)
-        if value.kind == "geometry":
-            raise InputRefused(f"$orderby cannot sort by a geometry{_place(order.by)}")
+        if value.kind in ("geometry", "JSON object"):
+            raise InputRefused(f"$orderby cannot sort by a {value.kind}{_place(order.by)}")
         if value.kind == "null" or value.constant is not None:
             return []  # a constant sorts nothing, and PostgreSQL takes one for a mistake
+        if value.kind == "bool":  # which may turn out to be a constant, that a database takes for a column's number
+            return [Key(case((value.sql, 1), (not_(value.sql), 0)), order.descending, "number")]
         if value.kind == "any":
-            kinds = [kind for kind in ("number", "string", "bool") if kind in value.ways]
+            kinds = [kind for kind in ("number", "string", "bool") if kind in value.ways]  # null, truth, text, number
             return [Key(value.ways[kind], order.descending, kind) for kind in kinds]
         own = value.sql is self.scope.row.c.id or value.sql is OBSERVATIONS.c.time
         return [Key(value.sql, order.descending, value.kind, always=own)]
@@ -310,6 +310,9 @@ class Compiler:
             return self._literal(Literal("instant", instant))
         if node.name in geometry.FUNCTIONS:
             return self._geometry(node, geometry.FUNCTIONS[node.name])
+        match node:
+            case Call("totaloffsetminutes", (Literal("instant", _, offset),)):
+                return self._literal(Literal("number", offset))
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise InputRefused(f"unknown function '{node.name}' at position {node.at}")
@@ -351,6 +354,7 @@ class Compiler:
         return Value("bool", case((among_ids(row, met), true()), (among_ids(row, list(told)), ~true())))
 
     def _compare(self, node: Compare) -> Sql:
+        node = unquoted(node)
         left, right = self.value(node.left), self.value(node.right)
         if "null" in (left.kind, right.kind):
             if node.operator not in ("eq", "ne"):

@@ -1,10 +1,14 @@
-"""What the service says that it conforms to, on its landing page."""
+"""What the service says that it conforms to, on its landing page: requirement classes, and the requirements in them."""
+
+import re
 
 from civium.sources.sensorthings.model import ENTITIES, TASKING
 
+_SENSING = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
+_TASKED = "http://www.opengis.net/spec/iot_tasking/1.0/req/"
 _REQUESTED = (
-    "status-codes",
-    "query-status-codes",
+    "status-code",
+    "query-status-code",
     "order",
     "expand",
     "select",
@@ -17,47 +21,62 @@ _REQUESTED = (
     "built-in-query-functions",
     "pagination",
 )
-_TASKED = tuple(
-    f"http://www.opengis.net/spec/iot_tasking/1.0/req/{name}"
-    for name in ("tasking-capability", "actuator", "task", "create-tasks")
+_CHANGED = (
+    "create-entity",
+    "link-to-existing-entities",
+    "deep-insert",
+    "deep-insert-status-code",
+    "update-entity",
+    "update-entity-put",
+    "update-entity-jsonpatch",
+    "delete-entity",
+    "historical-location-auto-creation",
+    "historical-location-manual-creation",
 )
-_SENSING = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
+_MULTI = "MultiDatastream"
+
+
+def _class_of(name: str) -> str:
+    """``HistoricalLocation`` as a part of the address of its requirements."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+
+
+def _of_entity(address: str) -> tuple[str, ...]:
+    return (address, f"{address}/properties", f"{address}/relations")
+
+
 # Of these the landing page also says where.
-MQTT = tuple(
-    _SENSING + name
-    for name in ("create-observations-via-mqtt/observations-creation", "receive-updates-via-mqtt/receive-updates")
+MQTT = (
+    f"{_SENSING}create-observations-via-mqtt/observations-creation",
+    f"{_SENSING}receive-updates-via-mqtt/receive-updates",
+    f"{_TASKED}create-tasks-via-mqtt",
+    f"{_TASKED}receive-updates-via-mqtt",
 )
-_OTHERS = (*TASKING, "MultiDatastream")
 CONFORMANCE = (
-    *_TASKED,
+    *(one for name in TASKING for one in _of_entity(_TASKED + _class_of(name))),
+    f"{_TASKED}create-tasks",
+    f"{_TASKED}create-tasks/task-creation",
+    f"{_SENSING}datamodel",
+    f"{_SENSING}datamodel/entity-control-information/common-control-information",
     *(
-        _SENSING + name
-        for name in (
-            "datamodel",
-            *(f"datamodel/{e.name[0].lower()}{e.name[1:]}" for e in ENTITIES if e.name not in _OTHERS),
-            "resource-path/resource-path-to-entities",
-            "request-data",
-            *(f"request-data/{name}" for name in _REQUESTED),
-            "create-update-delete",
-            "create-update-delete/create-entity",
-            "create-update-delete/link-to-existing-entities",
-            "create-update-delete/deep-insert",
-            "create-update-delete/deep-insert-status-code",
-            "create-update-delete/update-entity",
-            "create-update-delete/update-entity-put",
-            "create-update-delete/update-entity-jsonpatch",
-            "create-update-delete/delete-entity",
-            "create-update-delete/historical-location-auto-creation",
-            "create-update-delete/historical-location-manual-creation",
-            "batch-request/batch-request",
-            "data-array/data-array",
-            "multi-datastream",
-            "multi-datastream/properties",
-            "multi-datastream/relations",
-            "multi-datastream/constraints",
-        )
+        one
+        for entity in ENTITIES
+        if entity.name not in (*TASKING, _MULTI)
+        for one in _of_entity(f"{_SENSING}datamodel/{_class_of(entity.name)}")
     ),
+    f"{_SENSING}resource-path",
+    f"{_SENSING}resource-path/resource-path-to-entities",
+    f"{_SENSING}request-data",
+    *(f"{_SENSING}request-data/{name}" for name in _REQUESTED),
+    f"{_SENSING}create-update-delete",
+    *(f"{_SENSING}create-update-delete/{name}" for name in _CHANGED),
+    f"{_SENSING}batch-request/batch-request",
+    f"{_SENSING}data-array/data-array",
+    *_of_entity(f"{_SENSING}multi-datastream"),
+    f"{_SENSING}multi-datastream/constraints",
     *MQTT,
+    f"{_TASKED}create-tasks-via-mqtt/task-creation",
+    f"{_TASKED}receive-updates-via-mqtt/receive-updated",
     "https://fraunhoferiosb.github.io/FROST-Server/extensions/JsonBatchRequest.html",
     "https://fraunhoferiosb.github.io/FROST-Server/extensions/GeoJSON-ResultFormat.html",
     "https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md",

@@ -9,7 +9,8 @@ from civium.sources.batch import Batch
 from civium.sources.changes import Changes, Edits
 from civium.sources.examine import Planned, examine
 from civium.sources.intake import Intake, Receipt
-from civium.sources.sensorthings.write import Creation, Sees, plan_create
+from civium.sources.sensorthings.plan import Sees
+from civium.sources.sensorthings.write import Creation, plan_create
 
 Permit = Callable[[Creation, Catalog], None]
 

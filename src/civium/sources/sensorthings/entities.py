@@ -16,11 +16,11 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.tables import COMPONENTS
 from civium.sources.instants import write_instant
 from civium.sources.sensorthings import multi
+from civium.sources.sensorthings.columns import QUALITY, VALID_TIME
 from civium.sources.sensorthings.fetch import Source
 from civium.sources.sensorthings.lake import given
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, PARTS, UNIT_COLUMNS, Entity, Field, Link, target
 from civium.sources.sensorthings.moment import Row, areas_of
-from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.tasking import tasking_parameters
 from civium.sources.sensorthings.tree import Expand, Query, query_parts
 from civium.sources.sensorthings.values import AS_JSON

@@ -18,7 +18,7 @@ NOWHERE = "its Thing has no Location, so it must name a FeatureOfInterest"
 
 
 class Planned(Protocol):
-    """What is put together of a request: see ``write.Plan``."""
+    """What is put together of a request: see ``plan.Plan``."""
 
     catalog: Catalog
     edits: Edits

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, false, func, select
 
 from civium.core import MICROSECONDS, InputRefused, to_datetime
 from civium.core.view import column
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.deadline import QueryTooLong
-from civium.sources.sensorthings.compiler import Compiler, Key
+from civium.sources.sensorthings.compiler import Compiler
 from civium.sources.sensorthings.functions import Sql
 from civium.sources.sensorthings.ground import Ground
 from civium.sources.sensorthings.lake import among, calculable, lake_text
 from civium.sources.sensorthings.model import BY_NAME, OBSERVATIONS, TASKS, Entity, Link, between, target
 from civium.sources.sensorthings.moment import Row, rows_of
-from civium.sources.sensorthings.paging import KEYS, behind, constant, read_token, token
+from civium.sources.sensorthings.paging import KEYS, Key, behind, constant, read_token, token
 from civium.sources.sensorthings.query import MAX_TOP
 from civium.sources.sensorthings.scope import Scope
 from civium.sources.sensorthings.sql import CatalogueScope, ObservationScope, RecordScope
@@ -82,16 +82,17 @@ class Source:
         keys = [*_in_place(scope, query, parent), *_keys(compiler, query)]
         values = read_token(query, keys) if query.skiptoken else None
         statement = _columns(entity).add_columns(*_key_columns(keys)).order_by(*(key.sorting for key in keys))
-        skip, windows = (
-            query.skip,
-            self._windows(scope, query, keys, values, narrow=parent is not None or query.filter is not None),
-        )
-        if isinstance(scope, ObservationScope) and skip >= _DEEP and _by_id(keys) and values is None:
-            skip, windows = self._passed_over(scope, conditions, skip)
-        statement = statement.limit(top + 1).offset(skip)
+        narrow = parent is not None or query.filter is not None
+        skip, windows = query.skip, self._windows(scope, query, keys, values, narrow=narrow)
+        far = scope if isinstance(scope, ObservationScope) and _by_id(keys) and (values or skip >= _DEEP) else None
+        if far and values is None:
+            skip, windows = self._passed_over(far, conditions, skip)
         rows: Sequence[Row] = []
         for window in windows if top else ():
-            rows = self._run(scope, statement.where(*conditions, *window))
+            begin = skip
+            if far and not narrow:
+                begin, window = 0, self._ids(far, window, skip, top + 1)
+            rows = self._run(scope, statement.where(*conditions, *window).limit(top + 1).offset(begin))
             if len(rows) > top:
                 break
         try:
@@ -251,6 +252,13 @@ class Source:
             within = [identity >= first, identity < first + (1 << bits)]
         near = [identity >= first, identity < first + _ID_SPANS[0]]
         return skip, iter((near, [identity >= first]))
+
+    def _ids(self, scope: ObservationScope, window: Sequence[Sql], skip: int, most: int) -> list[Sql]:
+        """The condition that rows are of a page, by their ids: one column is read for it where all would be sorted."""
+        identity = OBSERVATIONS.c.id
+        page = select(identity).select_from(OBSERVATIONS).where(scope.permitted, *window)
+        ids = column(self.query(page.order_by(identity).limit(most).offset(skip), scope), "id")
+        return [identity.between(int(ids[0]), int(ids[-1]))] if len(ids) else [false()]
 
     def _scope(self, entity: Entity, streams: NDArray[np.int64] | None) -> Scope:
         if entity.table is OBSERVATIONS:

@@ -29,10 +29,11 @@ class Database(Enum):
 class Value:
     """A compiled expression.
 
-    ``kind`` is string, number, bool, instant, date, clock, duration, null, geometry or any. ``sql`` is the value (of an
-    instant its start, with ``end`` where it is an interval). What is ``any`` holds values of several kinds in ``ways``,
-    each null where the value is of another kind. A geometry is the text of a literal, or the name of the field that
-    holds it, in ``constant`` or ``column``. ``constant`` is the value of a literal.
+    ``kind`` is string, number, bool, instant, date, clock, duration, null, geometry, any, or JSON object (that is there
+    or not). ``sql`` is the value (of an instant its start, with ``end`` where it is an interval). What is ``any`` holds
+    values of several kinds in ``ways``, each null where the value is of another kind. A geometry is the text of a
+    literal, or the name of the field that holds it, in ``constant`` or ``column``. ``constant`` is the value of a
+    literal.
     """
 
     kind: str
@@ -149,7 +150,8 @@ FUNCTIONS: dict[str, Function] = {
     "fractionalseconds": Function(("instant",), "number", _fraction),
     "date": Function(("instant",), "date", _format("%Y-%m-%d")),
     "time": Function(("instant",), "clock", _format("%H:%M:%S")),
-    "totaloffsetminutes": Function(("instant",), "number", lambda _, __: literal(0)),  # all is kept in UTC
+    # All is kept in UTC; of an instant in the query the compiler tells the zone.
+    "totaloffsetminutes": Function(("instant",), "number", lambda _, __: literal(0)),
     "before": _temporal(before),
     "after": _temporal(lambda a, b: before(b, a)),
     "meets": _temporal(lambda a, b: or_(a.ends == b.sql, b.ends == a.sql)),

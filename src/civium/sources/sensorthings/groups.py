@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +13,10 @@ from civium.sources.batch import Batch
 from civium.sources.changes import Edits
 from civium.sources.sensorthings.amend import update_into
 from civium.sources.sensorthings.model import OBSERVATIONS
+from civium.sources.sensorthings.plan import Plan
 from civium.sources.sensorthings.read import Library
 from civium.sources.sensorthings.remove import delete_with
-from civium.sources.sensorthings.write import Plan, plan_into
+from civium.sources.sensorthings.write import plan_into
 
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_.~-]+)")
 
@@ -44,7 +45,8 @@ class Group:
     """What the steps change together; ``made`` says of each what it is about, such as ``Things(1)``.
 
     An Observation that is new has no id before the log gives it one: for each of ``observations``, ``observed`` is its
-    step, or empty where it is nested in another entity.
+    step, or empty where it is nested in another entity. ``within`` names for a PATCH of what an earlier step of the
+    group makes that step.
     """
 
     edits: Edits = field(default_factory=Edits)
@@ -52,11 +54,13 @@ class Group:
     corrections: pa.Table = field(default_factory=CORRECTION.empty_table)
     made: dict[str, str] = field(default_factory=dict)
     observed: list[str] = field(default_factory=list)
+    within: dict[str, str] = field(default_factory=dict)
 
 
 def plan_group(steps: Sequence[Step], made: Mapping[str, str], library: Library, future_s: float) -> Group:
     """Plan all steps; ``made`` is what requests before the group made. Raises ``StepRefused``."""
     plan, group = Plan(library.catalog, library.now, library.sees), Group()
+    steps, group.within = _made_at_once(steps)
     touched: set[tuple[str, int]] = set()
     deleted: dict[str, list[dict[str, Any]]] = {}
     with library.opened() as writer:
@@ -101,6 +105,21 @@ def plan_group(steps: Sequence[Step], made: Mapping[str, str], library: Library,
         except InputRefused as error:
             raise blamed(steps, group, error) from None
     return group
+
+
+def _made_at_once(steps: Sequence[Step]) -> tuple[list[Step], dict[str, str]]:
+    """The steps without those that PATCH what another makes, which makes it as they want it; and which they are."""
+    left: dict[str, Step] = {}
+    within: dict[str, str] = {}
+    for step in steps:
+        maker = left.get(step.path.removeprefix("$")) if step.path[:1] == "$" else None
+        plain = step.method == "PATCH" and isinstance(step.content, dict) and not step.json_patch
+        if maker is not None and plain and maker.method == "POST" and isinstance(maker.content, dict):
+            left[maker.id] = replace(maker, content={**maker.content, **step.content})
+            within[step.id] = maker.id
+        else:
+            left[step.id] = step
+    return list(left.values()), within
 
 
 def blamed(steps: Sequence[Step], group: Group, error: InputRefused) -> StepRefused:

@@ -5,6 +5,7 @@ Most live in the catalogue; Observations live in the lake, whose columns are ``c
 the record.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ TASKS = Table(
     MetaData(),
     Column("id", BigInteger, primary_key=True),
     Column("decision", Text),
+    Column("number", BigInteger),
     Column("practice", Text),
     Column("who", Text),
     Column("actuator", BigInteger),
@@ -357,6 +359,14 @@ UNIT_COLUMNS = {"name": "unit_name", "symbol": "unit_symbol", "definition": "uni
 def target(link: Link) -> Entity:
     """The entity that a link leads to."""
     return BY_NAME[link.target]
+
+
+def is_one(entity: Entity, row: Mapping[str, Any]) -> bool:
+    """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream, nor every Actuator a
+    TaskingCapability."""
+    if entity.name in CAPABLE:
+        return entity.name == "Actuator" or row["thing"] is not None
+    return entity.seen is None or (row["observation_type"] == COMPLEX_TYPE) == (entity.name == "MultiDatastream")
 
 
 def between(name: str) -> FromClause:

@@ -1,41 +1,17 @@
-"""Decodes what SensorThings clients post as Observations: one, many, or a dataArray of millions, into Arrow columns."""
+"""Decodes what SensorThings clients post as Observations, one or many, into Arrow columns."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
-from operator import itemgetter
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from civium.core import InputRefused, RowRefusal
-from civium.core.view import INSTANT
-from civium.sources.batch import KEY, NOTHING_STORED, Batch, build
-from civium.sources.instants import Instants, read_instants
+from civium.sources.batch import KEY, NOTHING_STORED, Batch
 from civium.sources.keys import content_of, row_key
-
-VALID_TIME, QUALITY = "@iot.validTime", "@iot.resultQuality"
-# where ``params`` keep what has no column of its own
-_COMPONENTS = (
-    "phenomenonTime",
-    "resultTime",
-    "result",
-    "resultQuality",
-    "validTime",
-    "parameters",
-    "FeatureOfInterest/id",
-)
-_INT16 = 32_767
-_MOST_ROWS = 2_500_000  # of one dataArray: each is some 250 byte while it is decoded
-
-
-_NAMED = {"datastream": "Datastream", "multi": "MultiDatastream", "rows": "dataArray"}
-
+from civium.sources.sensorthings.columns import batch_of
 
 _LINKED = ("Datastream", "MultiDatastream", "FeatureOfInterest")
 
@@ -44,19 +20,18 @@ class InlineEntity(InputRefused):
     """The Observation holds an entity to create with it: only ``write.plan_create`` can take it."""
 
 
-class _Group(msgspec.Struct, kw_only=True, rename=_NAMED):
-    datastream: "_Ref | None" = None
-    multi: "_Ref | None" = None
-    components: list[str]
-    rows: list[tuple[Any, ...]]
+class _Told(msgspec.Struct, kw_only=True):
+    """What a GET tells beside the properties: a client may send it back, and it means nothing (OGC 18-088, 10.3.1)."""
 
-
-class _Ref(msgspec.Struct, rename={"id": "@iot.id"}):
-    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    own_id: Any = msgspec.field(name="@iot.id", default=None)
+    self_link: Any = msgspec.field(name="@iot.selfLink", default=None)
+    datastream_link: Any = msgspec.field(name="Datastream@iot.navigationLink", default=None)
+    multi_link: Any = msgspec.field(name="MultiDatastream@iot.navigationLink", default=None)
+    feature_link: Any = msgspec.field(name="FeatureOfInterest@iot.navigationLink", default=None)
 
 
 class _Observation(
-    msgspec.Struct,
+    _Told,
     forbid_unknown_fields=True,
     rename={
         "phenomenon_time": "phenomenonTime",
@@ -81,61 +56,9 @@ class _Observation(
     key: str | None = None
 
 
-_GROUPS = msgspec.json.Decoder(list[_Group])
 _ONE = msgspec.json.Decoder(_Observation)
 _MANY = msgspec.json.Decoder(list[msgspec.Raw])
 _SORTED = msgspec.json.Encoder(order="sorted")
-
-
-def decode_data_array(body: bytes, now: int) -> Batch:
-    """Decode the body of ``CreateObservations``; ``now`` [us since epoch] stands in for times that are not given.
-
-    Rows are counted through all groups. Raises ``InputRefused`` if the body is not a dataArray at all.
-    """
-    with _collector_resting():  # until the rows are freed, which is when _decode_groups returns
-        return _decode_groups(body, now)
-
-
-def _decode_groups(body: bytes, now: int) -> Batch:
-    if body.count(b"[") > _MOST_ROWS:  # never fewer than its rows, and known before they are objects
-        raise InputRefused(f"more than {_MOST_ROWS} rows in one body; send it in parts", status=413)
-    try:
-        groups = _GROUPS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputRefused(f"the body is no dataArray: {error}") from None
-    refused: list[RowRefusal] = []
-    parts: list[tuple[int, dict[str, Sequence[Any]]]] = []
-    base = 0
-    for components, alike in groupby(groups, key=lambda group: group.components):
-        rows = list(chain.from_iterable(group.rows for group in alike))
-        parts.append((len(rows), _columns(components, rows, base, refused)))
-        base += len(rows)
-    if len(parts) == 1:
-        columns = parts[0][1]
-    else:
-        names = {name for _, part in parts for name in part}
-        columns = {
-            name: list(chain.from_iterable(part.get(name) or [None] * length for length, part in parts))
-            for name in names
-        }
-    named = [group.datastream or group.multi for group in groups]
-    if None in named:
-        raise InputRefused(f"the body is no dataArray: group {named.index(None)} names no Datastream")
-    ids = np.fromiter((one.id for one in named if one), np.int64, len(groups))
-    streams = np.repeat(ids, [len(group.rows) for group in groups])
-    return _batch(streams, columns, refused, now)
-
-
-@contextmanager
-def _collector_resting() -> Iterator[None]:
-    """Keep the garbage collector off: a million decoded rows hold no cycles, and it would look at each of them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @dataclass(slots=True)
@@ -246,7 +169,7 @@ def gather(decoded: Sequence[Reading | str], now: int | NDArray[np.int64]) -> Ba
     keys = None
     if any(reading.key for reading in readings):
         keys = np.array([(reading.key, reading.content) for reading in readings], KEY)
-    return _batch(streams, columns, refused, now, keys)
+    return batch_of(streams, columns, refused, now, keys)
 
 
 def _reading(body: bytes | msgspec.Raw, datastream_id: int | None, key: str) -> Reading | str:
@@ -293,138 +216,3 @@ def _reference(entity: dict[str, Any], what: str) -> int:
     if type(named) is not int or not 0 < named < 2**63:
         raise ValueError(f"{what}: {named!r} is not an id")
     return named
-
-
-def _columns(
-    components: list[str], rows: list[tuple[Any, ...]], base: int, refused: list[RowRefusal]
-) -> dict[str, Sequence[Any]]:
-    """Turn rows into columns; rows of the wrong length are refused and stand as nulls."""
-    unknown = [name for name in components if name not in _COMPONENTS]
-    if unknown:
-        raise InputRefused(f"unknown component '{unknown[0]}'; known are {', '.join(_COMPONENTS)}")
-    if "result" not in components or len(set(components)) != len(components):
-        raise InputRefused("components must name 'result', and none twice")
-    width = len(components)
-    if set(map(len, rows)) - {width}:
-        for row, cells in enumerate(rows):
-            if len(cells) != width:
-                refused.append(RowRefusal(base + row, f"it has {len(cells)} values for {width} components"))
-                rows[row] = (None,) * width
-    if not rows:
-        return {}
-    # Not zip(*rows), which makes an iterator for each row.
-    return {name: list(map(itemgetter(place), rows)) for place, name in enumerate(components)}
-
-
-def _batch(
-    streams: NDArray[np.int64],
-    columns: dict[str, Sequence[Any]],
-    refused: list[RowRefusal],
-    now: int | NDArray[np.int64],
-    keys: NDArray[np.void] | None = None,
-) -> Batch:
-    length = len(streams)
-    bad: dict[int, str] = {refusal.row: refusal.why for refusal in refused}
-
-    def refuse(row: int, why: str) -> None:
-        bad.setdefault(row, why)
-
-    phenomenon = _instants(columns, "phenomenonTime", length, bad)
-    made = _instants(columns, "resultTime", length, bad)
-    for row in np.flatnonzero(made.interval):
-        refuse(int(row), "resultTime is an interval; it must be an instant")
-    made_or_now = np.where(made.given, made.start, now)
-    # Without a phenomenonTime the server's own time holds (OGC 18-088, 8.2.8), but never one after the result was made.
-    time = np.where(phenomenon.given, phenomenon.start, np.minimum(made_or_now, now))
-    out: dict[str, pa.Array] = {
-        "stream": pa.array(streams),
-        "time": pa.array(time).view(INSTANT),
-        "made": pa.array(made_or_now).view(INSTANT),
-    }
-    if not made.given.all():
-        out["made_here"] = pa.array(~made.given)
-    if phenomenon.interval.any():
-        out["until"] = pa.array(phenomenon.end, mask=~phenomenon.interval).view(INSTANT)
-    out.update(_results(columns.get("result", ()), bad))
-    if _any(columns, "FeatureOfInterest/id"):
-        out["feature"] = _integers(columns["FeatureOfInterest/id"], "FeatureOfInterest/id", pa.int64(), bad)
-    if _any(columns, "resultQuality", "validTime", "parameters"):
-        out["quality"], out["params"] = _extras(columns, length, bad)
-    return build(out, [RowRefusal(row, why) for row, why in bad.items()], keys)
-
-
-def _any(columns: dict[str, Sequence[Any]], *names: str) -> bool:
-    return any(value is not None for name in names for value in columns.get(name, ()))
-
-
-def _instants(columns: dict[str, Sequence[Any]], name: str, length: int, bad: dict[int, str]) -> Instants:
-    if not _any(columns, name):
-        nothing = np.zeros(length, np.int64)
-        return Instants(nothing, nothing, np.zeros(length, np.bool_), np.zeros(length, np.bool_), {})
-    instants = read_instants(columns[name])
-    for row, why in instants.bad.items():
-        bad.setdefault(row, f"{name}: {why}")
-    return instants
-
-
-def _results(results: Sequence[Any], bad: dict[int, str]) -> dict[str, pa.Array]:
-    kinds = set(map(type, results))
-    if kinds <= {float, int, type(None)}:
-        try:
-            return {"value": pa.array(results, pa.float64())}
-        except pa.ArrowInvalid:  # an integer beyond 2**53: below, it is kept to the last digit beside
-            pass
-    elif kinds <= {str, type(None)}:
-        return {"text": pa.array(results, pa.string())}
-
-    def number(row: int, result: Any) -> float | None:
-        try:
-            return float(result) if isinstance(result, bool | int | float) else None
-        except OverflowError:
-            bad.setdefault(row, "result: the number is out of range")
-            return None
-
-    texts = [r if isinstance(r, str) else None for r in results]
-    others = [msgspec.json.encode(r).decode() if _is_told_as_json(r) else None for r in results]
-    return {
-        "value": pa.array([number(row, result) for row, result in enumerate(results)], pa.float64()),
-        "text": pa.array(texts, pa.string()),
-        "json": pa.array(others, pa.string()),
-    }
-
-
-def _is_told_as_json(result: Any) -> bool:
-    return isinstance(result, bool | dict | list) or (type(result) is int and abs(result) > 2**53)
-
-
-def _integers(values: Sequence[Any], name: str, kind: pa.DataType, bad: dict[int, str]) -> pa.Array:
-    def whole(row: int, value: Any) -> int | None:
-        if value is None or (type(value) is int and abs(value) < 2**63):
-            return value
-        bad.setdefault(row, f"{name}: {value!r} is not an id")
-        return None
-
-    return pa.array([whole(row, value) for row, value in enumerate(values)], kind)
-
-
-def _extras(columns: dict[str, Sequence[Any]], length: int, bad: dict[int, str]) -> tuple[pa.Array, pa.Array]:
-    """Quality as a number where it is one; the rest as JSON text in ``params``."""
-    nothing: Sequence[Any] = [None] * length
-    quality: list[int | None] = [None] * length
-    params: list[str | None] = [None] * length
-    _instants(columns, "validTime", length, bad)
-    extras = zip(*(columns.get(name) or nothing for name in ("parameters", "resultQuality", "validTime")), strict=True)
-    for row, (parameters, judged, valid) in enumerate(extras):
-        if parameters is not None and not isinstance(parameters, dict):
-            bad.setdefault(row, "parameters: it must be an object")
-            continue
-        kept = dict(parameters or {})
-        if type(judged) is int and abs(judged) <= _INT16:
-            quality[row] = judged
-        elif judged is not None:
-            kept[QUALITY] = judged
-        if valid is not None:
-            kept[VALID_TIME] = valid
-        if kept:
-            params[row] = msgspec.json.encode(kept).decode()
-    return pa.array(quality, pa.int16()), pa.array(params, pa.string())

@@ -6,17 +6,32 @@ import binascii
 import math
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Double, and_, cast, false, literal, or_
+from sqlalchemy import ColumnElement, Double, and_, cast, false, literal, or_
 
 from civium.core import InputRefused, to_datetime
-from civium.sources.sensorthings.compiler import Key
 from civium.sources.sensorthings.functions import Database, Sql
 from civium.sources.sensorthings.tree import Order, Query, write_expression
 
 KEYS = "_key{}"  # columns of a page that hold what its rows are sorted by
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What rows are sorted by; ``kind`` is as in ``Value``, and ``always`` says that no row is without it."""
+
+    sql: Sql
+    descending: bool
+    kind: str
+    always: bool = False
+
+    @property
+    def sorting(self) -> ColumnElement[Any]:
+        """As SQL sorts; what has no value comes before all that has one (OGC 18-088, 9.3.3.1)."""
+        return self.sql.desc().nulls_last() if self.descending else self.sql.asc().nulls_first()
 
 
 def token(query: Query, keys: Sequence[Key], row: Any) -> str:
@@ -57,13 +72,15 @@ def behind(keys: Sequence[Key], values: Sequence[Any], database: Database) -> Sq
     ways: list[Sql] = []
     equal: list[Sql] = []
     for key, value in zip(keys, values, strict=True):
-        if value is None:
-            ways.append(false())
+        if value is None:  # the least of all
+            ways.append(false() if key.descending else and_(*equal, key.sql.is_not(None)))
             equal.append(key.sql.is_(None))
             continue
         given = constant(key, value, database)
         further = key.sql < given if key.descending else key.sql > given
-        ways.append(and_(*equal, further if key.always else or_(further, key.sql.is_(None))))
+        if key.descending and not key.always:
+            further = or_(further, key.sql.is_(None))
+        ways.append(and_(*equal, further))
         equal.append(key.sql == given)
     return or_(*ways)
 

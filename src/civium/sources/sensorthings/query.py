@@ -55,7 +55,8 @@ def parse_query(text: str) -> Query:
         name, value = unquote_plus(name), unquote_plus(value).strip()
         key = _NAMES.get(name.lower(), "")
         if not key:
-            raise InputRefused(f"unknown query option '{name[:40]}'; known are {', '.join('$' + k for k in _READERS)}")
+            why = f"unknown query option '{name[:40]}'; known are {', '.join('$' + k for k in _READERS)}"
+            raise InputRefused(why, status=501 if name[:1] == "$" else 400)  # OGC 18-088, 9.3
         own = _FIELDS.get(key, key)
         if own in options:
             raise InputRefused(f"query option '{name}' is given twice")
@@ -105,6 +106,13 @@ def _zone(text: str) -> str:
     return text.replace(" ", "+")
 
 
+def _offset(text: str) -> int:
+    """The zone [min] of an instant that can be read."""
+    match = re.search(r"([+\- ])(\d\d):?(\d\d)$", text)
+    minutes = int(match[2]) * 60 + int(match[3]) if match else 0
+    return -minutes if match and match[1] == "-" else minutes
+
+
 @v_args(inline=True)
 class _Tree(Transformer[Token, Any]):
     """Builds the tree while the parser reduces, from the leaves up: no recursion over what was sent."""
@@ -124,7 +132,7 @@ class _Tree(Transformer[Token, Any]):
             case "NULL":
                 return Literal("null", None)
             case "INSTANT":
-                return Literal("instant", read_instant(_zone(text)))
+                return Literal("instant", read_instant(_zone(text)), _offset(text))
             case "PERIOD":
                 return Literal("period", _read_period(text))
             case "DURATION":
@@ -237,6 +245,9 @@ def _parser() -> Lark:
     )
 
 
+_OPTION = re.compile(r"\$[A-Za-z]+\s*=")  # within an $expand
+
+
 def _parse(option: str, text: str) -> Any:
     if text.count("(") > 2 * MOST_NODES:
         raise InputRefused(f"{option} is too large")
@@ -247,7 +258,8 @@ def _parse(option: str, text: str) -> Any:
         if error.pos_in_stream is None or (token is not None and token.type == "$END"):
             raise InputRefused(f"{option}: it ends too early, at position {len(text)}") from None
         found = str(token) if token else text[error.pos_in_stream :]
-        raise InputRefused(f"{option}: unexpected '{found[:40]}' at position {error.pos_in_stream}") from None
+        why = f"{option}: unexpected '{found[:40]}' at position {error.pos_in_stream}"
+        raise InputRefused(why, status=501 if _OPTION.match(text, error.pos_in_stream) else 400) from None
     except VisitError as error:
         raise InputRefused(f"{option}: {error.orig_exc}") from None
     except ValueError as error:

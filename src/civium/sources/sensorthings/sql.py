@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Double,
     FromClause,
+    Integer,
     MetaData,
     String,
     Table,
@@ -35,6 +36,7 @@ from sqlalchemy import literal_column as raw
 from civium.core import InputRefused
 from civium.engines.catalog import dialects
 from civium.engines.catalog.dialects import among_ids, json_ways
+from civium.sources.sensorthings.columns import QUALITY, VALID_TIME
 from civium.sources.sensorthings.functions import Database, Sql, Value
 from civium.sources.sensorthings.geometry import present
 from civium.sources.sensorthings.ground import Ground
@@ -61,8 +63,8 @@ from civium.sources.sensorthings.model import (
     between,
     target,
 )
-from civium.sources.sensorthings.observations import QUALITY, VALID_TIME
 from civium.sources.sensorthings.scope import Scope
+from civium.sources.sensorthings.tasking import tasking_parameters
 
 _LANES: dict[str, Any] = {"number": Double(), "string": String(), "bool": Boolean(), "instant": Instant()}
 
@@ -157,6 +159,10 @@ class CatalogueScope(Scope):
 
     def field(self, field: Field, keys: tuple[str, ...]) -> Value | None:
         match field.kind:
+            case "json" if not keys:
+                return Value("JSON object", func.nullif(self.row.c[field.column], "{}"))
+            case "unit" | "parts" | "tasking" | "components" if not keys:
+                return Value("JSON object", self.row.c.id)  # always there
             case "unit":
                 column = UNIT_COLUMNS.get(keys[0]) if len(keys) == 1 else None
                 return Value("string", self.row.c[column]) if column else None
@@ -165,11 +171,13 @@ class CatalogueScope(Scope):
                 return Value("string", self.row.c[column]) if column else None
             case "area" if keys == ("type",):
                 return Value("string", self.calculated("area type", self._area_types, Text()))
-            case "json" | "geometry" if keys:
+            case "json" | "geometry" | "tasking" if keys:
                 indexed = any(key[:1] == "[" for key in keys)
                 if indexed and self.connection.dialect.name == "postgresql":
                     raise InputRefused("a catalogue in PostgreSQL cannot look into an array: name a key", status=501)
-                value, ways = json_ways(self.row.c[field.column], keys)
+                kept = field.kind != "tasking"
+                told = self.row.c[field.column] if kept else self.calculated("tasking", self._tasking, Text())
+                value, ways = json_ways(told, keys)
                 return Value("any", value, ways=ways)
             case "geometry" | "area" if not keys:
                 return Value("geometry", null(), column=field.column)
@@ -183,6 +191,15 @@ class CatalogueScope(Scope):
 
     def holds(self, field: Field, keys: tuple[str, ...], item: str) -> Sql | None:
         return dialects.json_holds(self.row.c[field.column], keys, item) if field.kind == "json" else None
+
+    def _tasking(self) -> dict[int, Any]:
+        """The parameters of all TaskingCapabilities as JSON: a client's, or those that the facts allow."""
+        c = self.entity.rows.c
+        rows = self.connection.execute(select(c.id, c.name, c.facts, c.parameters))
+        return {
+            identity: parameters or msgspec.json.encode(tasking_parameters(name, msgspec.json.decode(facts))).decode()
+            for identity, name, facts, parameters in rows
+        }
 
     def _area_types(self) -> dict[int, Any]:
         """Point or Polygon, for the Datastreams that have an area."""
@@ -336,6 +353,11 @@ class ObservationScope(Scope):
                 return Value("any", told, ways={**kept.ways, "number": judged})
             case "json" if keys:
                 return json_value(c.params, keys)
+            case "json":
+                beside = sum(
+                    cast(func.json_exists(c.params, json_path((key,))), Integer) for key in (QUALITY, VALID_TIME)
+                )
+                return Value("JSON object", case((func.len(func.json_keys(c.params)) > beside, c.params)))
             case "result" if keys:
                 return json_value(c.json, keys)
             case "result":

@@ -16,7 +16,7 @@ from civium.core.limits import check_value, longest_hold
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.tables import ACTUATORS
 from civium.sources.instants import read_instant
-from civium.sources.sensorthings.body import decode_body
+from civium.sources.sensorthings.body import TOLD, decode_body
 from civium.sources.sensorthings.records import fields_of, value_of
 
 _PATH = re.compile(r"(?:TaskingCapabilities\((\d{1,18})\)/)?Tasks")
@@ -76,7 +76,7 @@ def decode_task(
     content = decode_body(body)
     if not isinstance(content, dict):
         raise InputRefused("Task must be an object")
-    if unknown := sorted(content.keys() - _BODY):
+    if unknown := sorted(name for name in content if name not in _BODY and not name.endswith(TOLD)):
         raise InputRefused(f"Task has no property '{unknown[0][:60]}'; it may have {', '.join(sorted(_BODY))}")
     actuator = _capability(content.get("TaskingCapability"), int(match[1]) if match[1] else None)
     row = catalog.last(ACTUATORS.name, [actuator]).get(actuator) if actuator < 2**63 else None

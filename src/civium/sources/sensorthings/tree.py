@@ -13,10 +13,12 @@ class Literal:
     """A constant; ``kind`` is number, string, bool, null, instant, period, date, clock, duration or geometry.
 
     Instants are [us since epoch], durations [us], dates and clock times ISO text, geometries well-known text.
+    ``offset`` [min] is the zone in which an instant was written, east of UTC.
     """
 
     kind: str
     value: Any
+    offset: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def _write_literal(node: Literal) -> str:
         case "string":
             return "'" + str(node.value).replace("'", "''") + "'"
         case "instant":
-            return write_instant(node.value)
+            return _write_local(node.value, node.offset) if node.offset else write_instant(node.value)
         case "period":
             return "/".join(map(write_instant, node.value))
         case "duration":
@@ -201,6 +203,12 @@ def _write_literal(node: Literal) -> str:
             return f"geography'{node.value}'"
         case _:
             return str(node.value)
+
+
+def _write_local(instant: int, offset: int) -> str:
+    hours, minutes = divmod(abs(offset), 60)
+    local = write_instant(instant + offset * 60 * MICROSECONDS).removesuffix("Z")
+    return f"{local}{'-' if offset < 0 else '+'}{hours:02}:{minutes:02}"
 
 
 def _write_duration(length: int) -> str:

@@ -11,7 +11,7 @@ from civium.engines.catalog.streams import COMPLEX_TYPE, VALUE_TYPES
 from civium.sources.sensorthings.model import UNIT_COLUMNS
 from civium.sources.units import to_si
 
-AS_JSON = ("{", "[", '"')  # what begins so in a column of documents is JSON
+AS_JSON = ("{", "[", '"', " ")  # what begins so in a column of documents is JSON
 
 
 def unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -55,8 +55,12 @@ def text(value: Any, where: str) -> str:
 
 
 def document(value: Any) -> str:
-    """What may be a text or JSON, so that ``entities`` can tell which: a text that begins as JSON does is quoted."""
-    return value if isinstance(value, str) and value[:1] not in AS_JSON else json_text(value)
+    """What may be a text or JSON, so that ``entities`` can tell which: a text that begins as JSON does is quoted, and
+    before a number or truth value stands a blank."""
+    if isinstance(value, str) and value[:1] not in AS_JSON:
+        return value
+    told = json_text(value)
+    return told if told[:1] in AS_JSON else f" {told}"
 
 
 def json_text(value: Any) -> str:

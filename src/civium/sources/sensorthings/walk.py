@@ -1,11 +1,12 @@
 """Walks the query tree: what it names, and how it reads from behind a link."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
 from civium.core import InputRefused
-from civium.sources.sensorthings.tree import Expression, Known, Literal, Not, Path, Some, path_text
+from civium.sources.sensorthings.tree import Compare, Expression, Known, Literal, Not, Path, Some, path_text
 
 
 def paths(node: Expression) -> Iterator[Path]:
@@ -31,6 +32,20 @@ def _children(node: Expression) -> Iterator[Expression]:
 def denies(node: Expression) -> bool:
     """Whether there is a negation in it: of that no entity can be shared with what stands beside it."""
     return isinstance(node, Not) or any(map(denies, _children(node)))
+
+
+def unquoted(node: Compare) -> Compare:
+    """A comparison of an id with a text, as the standard has them in its examples, as one with a number."""
+
+    def side(one: Expression, other: Expression) -> Expression:
+        names_id = isinstance(other, Path) and other.names[-1] in ("id", "@iot.id")
+        if not (names_id and isinstance(one, Literal) and one.kind == "string"):
+            return one
+        if re.fullmatch(r"\d{1,18}", one.value, re.ASCII):
+            return Literal("number", int(one.value))
+        return Literal("number", -1) if node.operator in ("eq", "ne") else one  # no id is that text
+
+    return replace(node, left=side(node.left, node.right), right=side(node.right, node.left))
 
 
 def without(
