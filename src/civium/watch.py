@@ -19,7 +19,7 @@ from civium.alarms.desk import Desk
 from civium.alarms.hook import HookSender
 from civium.alarms.mail import MailSender
 from civium.alarms.maintenance import Maintenance, read_upkeep
-from civium.alarms.on_call import read_on_call
+from civium.alarms.on_call import check_ways, read_on_call
 from civium.alarms.push import Key, PushSender, Subscription, read_subscription
 from civium.alarms.rules import CONDITIONS, Rule, read_rule
 from civium.core import InputRefused
@@ -147,7 +147,7 @@ class Watch:
 
     async def set_on_call(self, key: str, body: Mapping[str, Any], who: str, why: str) -> None:
         """Say who is on call. Raises InputRefused."""
-        read_on_call(body)
+        check_ways(read_on_call(body))
         await self._order(orders.ON_CALL, key, dict(body), who, why)
 
     async def begin_upkeep(self, body: Mapping[str, Any], who: str, why: str) -> str:

@@ -27,7 +27,7 @@ class Live:
     streams that have them, and so is in ``more`` what else a row says.
 
     ``heard`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the latest
-    one that is no forecast. A checkpoint holds neither: both begin anew with a process.
+    one that is no forecast. No checkpoint holds them: they begin anew with a process.
     """
 
     def __init__(self) -> None:
