@@ -26,7 +26,7 @@ class Live:
     ``feature`` is 0 where a row names none, ``made_here`` is as in ``STORED``. The texts are kept apart, for the
     streams that have them, and so is in ``more`` what else a row says.
 
-    ``heard`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the latest
+    ``last_made`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the latest
     one that is no forecast. No checkpoint holds them: they begin anew with a process.
     """
 
@@ -37,7 +37,7 @@ class Live:
         self.value: NDArray[np.float64] = np.full(1024, np.nan)
         self.feature: NDArray[np.int64] = np.zeros(1024, np.int64)
         self.made_here: NDArray[np.bool_] = np.zeros(1024, np.bool_)
-        self.heard: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
+        self.last_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.present: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.present_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.present_value: NDArray[np.float64] = np.full(1024, np.nan)
@@ -80,7 +80,7 @@ class Live:
         """Keep when streams were last heard, and their latest reading that is no forecast; ``order`` is by stream and
         time."""
         made = column(rows, "made").astype(np.int64)
-        np.maximum.at(self.heard, stream, made)
+        np.maximum.at(self.last_made, stream, made)
         now = order[time[order] <= made[order] + AHEAD_US]
         now = now[np.append(stream[now][1:] != stream[now][:-1], True)] if len(now) else now
         now = now[time[now] >= self.present[stream[now]]]
@@ -136,7 +136,7 @@ class Live:
         now = (identity > 0) & (time > self.made[at] + AHEAD_US) & (self.present_made[at] > self.made[at])
         time[now] = self.present[at[now]]
         value[now] = self.calibrated.applied(streams[now], time[now], self.present_value[at[now]])
-        return identity, np.where(identity > 0, np.maximum(self.heard[at], self.made[at]), _NEVER), time, value
+        return identity, np.where(identity > 0, np.maximum(self.last_made[at], self.made[at]), _NEVER), time, value
 
     def newest(self, streams: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The latest row of each of these streams that has one, with all that ``STORED`` names; times [us]."""
@@ -208,7 +208,7 @@ class Live:
                 live.id, live.time, live.value = saved["id"], saved["time"], saved["value"]
                 live.made, live.feature, live.made_here = saved["made"], saved["feature"], saved["made_here"]
                 live.more = msgspec.msgpack.decode(saved["more"].tobytes(), type=dict[int, dict[str, Any]])
-                for name in ("heard", "present", "present_made"):
+                for name in ("last_made", "present", "present_made"):
                     setattr(live, name, np.full_like(live.time, _NEVER))
                 live.present_value = np.full_like(live.value, np.nan)
                 live.rows = int(saved["rows"])
@@ -229,6 +229,6 @@ class Live:
             self.value = np.concatenate([self.value, np.full(more, np.nan)])
             self.feature = np.concatenate([self.feature, np.zeros(more, np.int64)])
             self.made_here = np.concatenate([self.made_here, np.zeros(more, np.bool_)])
-            for name in ("heard", "present", "present_made"):
+            for name in ("last_made", "present", "present_made"):
                 setattr(self, name, np.concatenate([getattr(self, name), np.full(more, _NEVER, np.int64)]))
             self.present_value = np.concatenate([self.present_value, np.full(more, np.nan)])
