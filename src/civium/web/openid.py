@@ -78,8 +78,8 @@ async def come_back(request: Request, state: str = "", code: str = "") -> Respon
     """Take the browser in that the provider sends back."""
     openid = _settings(request)
     begun: _Begun | None = request.app.state.logins.pop(state, None)
-    browser = request.cookies.get(_BROWSER, "")
-    if begun is None or begun.until < time.monotonic() or not secrets.compare_digest(begun.browser, browser):
+    browser = request.cookies.get(_BROWSER, "").encode()
+    if begun is None or begun.until < time.monotonic() or not secrets.compare_digest(begun.browser.encode(), browser):
         raise InputRefused("this login was not begun in this browser, or too long ago: begin again", status=400)
     if not code:
         raise InputRefused("the provider did not let you in", status=403)
