@@ -26,8 +26,8 @@ class Live:
     ``feature`` is 0 where a row names none, ``made_here`` is as in ``STORED``. The texts are kept apart, for the
     streams that have them, and so is in ``more`` what else a row says.
 
-    ``last_made`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the latest
-    one that is no forecast. No checkpoint holds them: they begin anew with a process.
+    ``last_made`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the
+    latest one that is no forecast. No checkpoint holds them: they begin anew with a process.
     """
 
     def __init__(self) -> None:

@@ -68,8 +68,8 @@ async def begin(request: Request) -> Response:
     }
     answer = RedirectResponse(f"{provider['authorization_endpoint']}?{urlencode(asked)}", 303)
     secure = request.url.scheme == "https"
-    path = router.prefix
-    answer.set_cookie(_BROWSER, browser, max_age=_PATIENCE_S, path=path, httponly=True, samesite="lax", secure=secure)
+    name = _cookie(request)
+    answer.set_cookie(name, browser, max_age=_PATIENCE_S, path="/", httponly=True, samesite="lax", secure=secure)
     return answer
 
 
@@ -78,7 +78,7 @@ async def come_back(request: Request, state: str = "", code: str = "") -> Respon
     """Take the browser in that the provider sends back."""
     openid = _settings(request)
     begun: _Begun | None = request.app.state.logins.pop(state, None)
-    browser = request.cookies.get(_BROWSER, "").encode()
+    browser = request.cookies.get(_cookie(request), "").encode()
     if begun is None or begun.until < time.monotonic() or not secrets.compare_digest(begun.browser.encode(), browser):
         raise InputRefused("this login was not begun in this browser, or too long ago: begin again", status=400)
     if not code:
@@ -88,8 +88,14 @@ async def come_back(request: Request, state: str = "", code: str = "") -> Respon
     answer = await open_session(request, caller, f"logged in as '{claims['sub']}' of {openid.issuer}")
     page = HTMLResponse(_AGAIN)  # the browser goes on by itself: a redirect from elsewhere would not take the cookie
     page.headers["set-cookie"] = answer.headers["set-cookie"]
-    page.delete_cookie(_BROWSER, path=router.prefix)
+    secure = request.url.scheme == "https"
+    page.delete_cookie(_cookie(request), path="/", httponly=True, samesite="lax", secure=secure)
     return page
+
+
+def _cookie(request: Request) -> str:
+    """The name of the cookie of a login that has begun; over TLS one that no other host can set."""
+    return f"__Host-{_BROWSER}" if request.url.scheme == "https" else _BROWSER
 
 
 def _settings(request: Request) -> OpenId:
