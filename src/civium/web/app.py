@@ -9,7 +9,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from sqlalchemy.exc import DataError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
@@ -91,6 +91,8 @@ def build_app(
         app.add_middleware(Traced)
     app.add_exception_handler(CiviumError, _refuse)
     app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(doors.BodyTooLong, _too_long)
+    app.add_exception_handler(ClientDisconnect, _gone)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
     for kind in (OverflowError, DataError):
@@ -175,6 +177,16 @@ async def _unfit(_: Request, error: Exception) -> Response:
     ]  # fmt: skip
     why = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in detail[:_MOST_WRONG])
     return doors.answer({"code": 422, "type": "error", "message": why, "detail": detail}, 422)
+
+
+async def _too_long(_: Request, error: Exception) -> Response:
+    assert isinstance(error, doors.BodyTooLong)
+    return doors.refusal(InputRefused(error.detail, status=413))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Nobody reads it: the caller went away, or broke off what cannot be read, in the middle of a body."""
+    return Response(status_code=400)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
