@@ -1,6 +1,8 @@
 """What troubles a city, and whom it takes readings from and tells at night, is not for strangers."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -94,3 +96,28 @@ def test_a_body_that_does_not_fit_is_refused_and_not_repeated(troubled: CityProc
         assert told["message"]
         assert all(one.keys() == {"type", "loc", "msg"} for one in told["detail"])
         assert SECRET not in answer.text
+
+
+def test_a_rule_over_guarded_streams_is_hidden_and_kept_from_who_may_not_read_them(troubled: CityProcess) -> None:
+    streams = [{"key": "vault/t", "property": f"{SECRET}_level", "unit": "m", "access": "restricted"},
+               {"key": "vault/u", "property": "humidity", "unit": "%", "access": "restricted"}]  # fmt: skip
+    plain = {"key": "park", "kind": "park", "streams": [{"key": "park/u", "property": "humidity", "unit": "%"}]}
+    lines = [{"key": "vault", "kind": "vault", "streams": streams}, plain]
+    ids = troubled.client.post("/api/register", content="\n".join(map(json.dumps, lines)).encode())["streams"]
+    watches: dict[str, dict[str, Any]] = {
+        "hidden": {"property": f"{SECRET}_level"}, "one": {"datastream": ids["vault/t"]},
+        "mixed": {"property": "humidity"}, "plain": {"datastream": ids["park/u"]},
+    }  # fmt: skip
+    for name, watch in watches.items():
+        troubled.client.post("/api/alarms/rules", id=name, rule={"watch": watch, "when": {"above": 900}})
+    token = troubled.client.post("/api/tokens", name="night shift", role="operator")["token"]
+    with httpx.Client(base_url=troubled.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
+        told = http.get("/api/alarms/rules")
+        assert {one["id"] for one in told.json()["rules"]} == {"quiet", "mixed", "plain"}
+        assert SECRET not in told.text
+        rule = {"watch": watches["plain"], "when": {"above": 901}}
+        for name, status in (("hidden", 404), ("one", 404), ("mixed", 403), ("plain", 200)):
+            assert http.post("/api/alarms/rules", json={"id": name, "rule": rule}).status_code == status, name
+            assert http.delete(f"/api/alarms/rules/{name}").status_code == status, name
+    left = {one["id"]: one["rule"]["watch"] for one in troubled.client.get("/api/alarms/rules")["rules"]}
+    assert {name: left.get(name) for name in watches} == {**watches, "plain": None}
