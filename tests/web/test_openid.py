@@ -148,5 +148,7 @@ def _vouched(city: CityProcess, provider: Provider) -> None:
         assert other.get(back).status_code == 400
         assert one.get(back).status_code == 400
     assert city.client.http.get("/api/login/openid/return?state=x&code=y").status_code == 400
+    answers = [httpx.get(f"{city.url}/api/login/openid").status_code for _ in range(60)]
+    assert set(answers) == {303, 429}  # so that one address keeps no other from logging in
     files = [path for path in city.folder.rglob("*") if path.is_file()]
     assert [path for path in files if b"s3cret-of-the-client" in path.read_bytes()] == []

@@ -57,7 +57,7 @@ class Live:
         order = np.lexsort((identity, time, stream))
         last = order[np.append(stream[order][1:] != stream[order][:-1], True)]
         self._reserve(int(stream.max()) + 1)
-        self._hear(rows, order, stream, time)
+        self._hear(rows, order, last)
         s, t, i = stream[last], time[last], identity[last]
         newer = (t > self.time[s]) | ((t == self.time[s]) & (i > self.id[s]))
         last, s = last[newer], s[newer]
@@ -74,19 +74,22 @@ class Live:
                 words = rows.column(name).take(pa.array(last)).to_pylist()
                 self.text.update({int(k): w for k, w in zip(s, words, strict=True) if w is not None})
 
-    def _hear(
-        self, rows: pa.Table, order: NDArray[np.int64], stream: NDArray[np.int64], time: NDArray[np.int64]
-    ) -> None:
-        """Keep when streams were last heard, and their latest reading that is no forecast; ``order`` is by stream and
-        time."""
-        made = column(rows, "made").astype(np.int64)
+    def _hear(self, rows: pa.Table, order: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+        """Keep when streams were last heard, and their latest reading that is no forecast.
+
+        ``order`` is that of the rows by stream and time, ``last`` are those of each stream's latest.
+        """
+        stream, time, made = (column(rows, name).astype(np.int64) for name in ("stream", "time", "made"))
         np.maximum.at(self.last_made, stream, made)
-        now = order[time[order] <= made[order] + AHEAD_US]
-        now = now[np.append(stream[now][1:] != stream[now][:-1], True)] if len(now) else now
-        now = now[time[now] >= self.present[stream[now]]]
-        s = stream[now]
-        self.present[s], self.present_made[s] = time[now], made[now]
-        self.present_value[s] = column(rows, "value").astype(np.float64)[now]
+        now = time <= made + AHEAD_US
+        if not now.all():
+            order = order[now[order]]
+            last = order[np.append(stream[order][1:] != stream[order][:-1], True)] if len(order) else order
+        s, t = stream[last], time[last]
+        if not (newer := t >= self.present[s]).all():
+            last, s, t = last[newer], s[newer], t[newer]
+        self.present[s], self.present_made[s] = t, made[last]
+        self.present_value[s] = column(rows, "value").astype(np.float64)[last]
 
     def settle(self, streams: NDArray[np.int64], before: NDArray[np.int64], rows: pa.Table) -> None:
         """Put in what is now the latest of some streams, whose latest was corrected or taken away.

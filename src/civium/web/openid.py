@@ -25,12 +25,14 @@ from civium.core.rights import NO_SCOPE, Caller, Role, Scope, read_scope
 from civium.engines.settings import OpenId
 from civium.web.access import open_session
 from civium.web.doors import city_of
+from civium.web.limits import Buckets
 
 router = APIRouter(prefix="/api/login/openid", tags=["rights"])
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _BROWSER = "civium_login"
 _PATIENCE_S = 600  # for a person to log in at the provider
-_MOST_BEGUN = 1_000
+_MOST_BEGUN = 10_000
+_BEGUN_PER_S = 2.0  # from one address: it cannot keep others from logging in
 _LEEWAY_S = 60
 _AGAIN = '<!doctype html><title>Civium</title><meta http-equiv="refresh" content="0; url=/"><a href="/">Go on</a>'
 
@@ -47,6 +49,9 @@ class _Begun:
 async def begin(request: Request) -> Response:
     """Send the browser to the provider."""
     openid = _settings(request)
+    limits: Buckets = request.app.state.limits
+    address = request.client.host if request.client else ""
+    limits.take(f"login {address}", _BEGUN_PER_S, "too many logins were begun from this address")
     provider = await _provider(openid)
     begun: dict[str, _Begun] = request.app.state.logins
     now = time.monotonic()
