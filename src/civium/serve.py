@@ -12,7 +12,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from civium import __version__
 from civium.city import City
@@ -24,6 +23,7 @@ from civium.core.traces import begin as begin_traces
 from civium.engines.rights import LOCAL
 from civium.engines.settings import address, load, trusting
 from civium.web.app import build_app
+from civium.web.heads import BoundedHeads
 from civium.web.quick import QuickPosts
 
 RUNNING = Path("run") / "city.json"  # where a running city says how to reach it
@@ -84,7 +84,7 @@ def serve(
             say(_TRUSTING)
     # The quick way answers without the application, where spans are.
     quick = "door" in roles and not traces.endpoint
-    http: type[HttpToolsProtocol] = QuickPosts if quick else HttpToolsProtocol
+    http: type[BoundedHeads] = QuickPosts if quick else BoundedHeads
     config = uvicorn.Config(
         app,
         http=http,

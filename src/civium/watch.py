@@ -19,7 +19,7 @@ from civium.alarms.desk import Desk
 from civium.alarms.hook import HookSender
 from civium.alarms.mail import MailSender
 from civium.alarms.maintenance import Maintenance, read_upkeep
-from civium.alarms.on_call import read_on_call
+from civium.alarms.on_call import check_ways, read_on_call
 from civium.alarms.push import Key, PushSender, Subscription, read_subscription
 from civium.alarms.rules import CONDITIONS, Rule, read_rule
 from civium.core import InputRefused
@@ -126,6 +126,7 @@ class Watch:
         InputRefused."""
         rule = read_rule(_in_si(body))
         self._check_streams(rule, reach)
+        self.may_change_rule(key, reach)
         if (
             rule.on_call
             and rule.on_call != "default"
@@ -135,11 +136,27 @@ class Watch:
         await self._order(orders.RULE, key, msgspec.to_builtins(rule), who, why)
         return rule
 
+    def reads(self, rule: Rule, reach: Reach) -> NDArray[np.bool_]:
+        """Which of the streams that a rule watches may be read; empty for one of practices."""
+        if rule.when.practice is not None:
+            return np.zeros(0, np.bool_)
+        return reach.among(self.desk.watched(rule))
+
+    def may_change_rule(self, key: str, reach: Reach) -> None:
+        """Refuse (404, 403) to change or withdraw a rule of whose streams some may not be read: it keeps watch for who
+        may."""
+        order = orders.in_force(self._city.catalog, orders.RULE).get(key)
+        read = np.ones(0, np.bool_) if order is None else self.reads(read_rule(order.body), reach)
+        if not read.all():
+            if not read.any():
+                raise InputRefused(f"there is no alarm rule '{key}' that you may change", status=404)
+            raise InputRefused(f"the alarm rule '{key}' watches streams that you may not read", status=403)
+
     def _check_streams(self, rule: Rule, reach: Reach) -> None:
         watch = rule.watch
         if watch.datastream and not reach.holds(watch.datastream):
             raise InputRefused(f"there is no Datastream {watch.datastream}")
-        if rule.when.practice is None and not reach.whole and not reach.among(self.desk.watched(rule)).all():
+        if not self.reads(rule, reach).all():
             why = "it would watch streams that you may not read: name a kind or a property, or ask an administrator"
             raise InputRefused(why, status=403)
         if watch.practice not in ("", "*", *self._city.turns.practices.found):
@@ -147,7 +164,7 @@ class Watch:
 
     async def set_on_call(self, key: str, body: Mapping[str, Any], who: str, why: str) -> None:
         """Say who is on call. Raises InputRefused."""
-        read_on_call(body)
+        check_ways(read_on_call(body))
         await self._order(orders.ON_CALL, key, dict(body), who, why)
 
     async def begin_upkeep(self, body: Mapping[str, Any], who: str, why: str) -> str:

@@ -28,10 +28,10 @@ class Street:
         self.hushed: set[int] = set()
         self.rows = 0
 
-    def read(self, stream: int, second: float, value: float) -> None:
+    def read(self, stream: int, second: float, value: float, *, ahead_s: float = 0) -> None:
         at = START + int(second * S)
         self.rows += 1
-        told = {"id": self.rows, "stream": stream, "time": at, "made": at, "value": value}
+        told = {"id": self.rows, "stream": stream, "time": at + int(ahead_s * S), "made": at, "value": value}
         arrays = [pa.array([told[name]]).cast(STORED.field(name).type) for name in told]
         table = pa.Table.from_arrays(arrays, names=list(told))
         self.live.fold(table)
@@ -102,6 +102,39 @@ def test_silence_is_counted_from_the_last_reading_and_from_the_beginning_of_the_
     assert street.look(111) == ([1], [])
     street.read(2, 112, 1.0)
     assert street.look(112) == ([], [2])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_one_reading_of_a_wrong_year_makes_a_level_neither_deaf_nor_endless(whole: bool) -> None:
+    street = Street({"above": 30, "clear": 25})
+    street.read(1, 1, 99, ahead_s=30 * 365 * 86_400)
+    assert street.look(1, whole=whole) == ([1], [])  # nobody can know yet that its clock is wrong
+    street.read(1, 2, 20)
+    assert street.look(2, whole=whole) == ([], [1])
+    street.read(1, 3, 31)
+    assert street.look(3, whole=whole) == ([1], [])
+    street.read(1, 4, 20)
+    assert street.look(4, whole=whole) == ([], [1])
+    street.read(1, 2.5, 99)
+    assert street.look(5, whole=whole) == ([], [])  # a late one is of the past, as ever
+
+
+def test_one_reading_of_a_wrong_year_is_no_silence_for_ever() -> None:
+    street = Street({"silent_s": 60}, streams=1)
+    street.read(1, 1, 1.0, ahead_s=30 * 365 * 86_400)
+    for second in (50, 100, 150):
+        street.read(1, second, 1.0)
+        assert street.look(second + 1) == ([], [])
+    assert street.look(211) == ([1], [])
+    street.read(1, 212, 1.0)
+    assert street.look(212) == ([], [1])
+
+
+def test_of_forecasts_the_one_that_reaches_furthest_is_the_latest() -> None:
+    street = Street({"above": 30})
+    for second, value, told in ((1, 31, ([1], [])), (2, 32, ([], [])), (3, 20, ([], [1]))):
+        street.read(1, second, value, ahead_s=3600)
+        assert street.look(second) == told
 
 
 def test_what_is_under_maintenance_begins_nothing_and_ceases() -> None:

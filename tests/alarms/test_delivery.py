@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from email.message import Message as Mail
@@ -18,13 +19,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from civium.alarms.delivery import Delivery
+from civium.alarms.delivery import Delivery, Message
 from civium.alarms.hook import HookSender
 from civium.alarms.mail import MailSender
-from civium.alarms.on_call import read_on_call
+from civium.alarms.on_call import check_ways, read_on_call
 from civium.alarms.push import Key, PushSender, Subscription, _encode
 from civium.core import InputRefused
-from civium.engines.catalog import orders
+from civium.engines.catalog import Change, orders
 from civium.engines.settings import Alarms
 from tests.alarms.stand import Stand
 from tests.alarms.test_desk import at
@@ -263,6 +264,63 @@ def test_a_shelved_alarm_is_told_to_nobody_and_told_anew_when_it_comes_back(tmp_
     assert len(office.posts) == 1
     desk.tell(500)
     assert len(office.posts) == 2
+
+
+def test_a_name_that_breaks_a_line_keeps_no_mail_from_being_sent(tmp_path: Path, office: Office) -> None:
+    desk = Desk(tmp_path, office)
+    on_call(desk, {"who": "Ada", "ways": ["mailto:ada@example.org"]})
+    odd = {"id": 7, "name": "a\u2028b\x0bc\x85d\n99  critical  forged: e"}
+    change = Change(at(0), "Ada", "test", {}, {"things": [odd]})
+    desk.catalog.fold(desk.catalog.applied() + 1, change)
+    desk.rule(title="too\x1cwarm", when={"above": 30})
+    desk.read(1, 31, 7)
+    assert desk.tell(1) == ""
+    (mail,) = office.mails
+    assert mail["subject"] == "[Helsinki] warning: too warm: a b c d 99  critical  forged: e"
+    assert not any(line.startswith("99") for line in mail.get_payload().splitlines())
+
+
+def test_a_browser_whose_service_does_not_answer_keeps_no_other_waiting(tmp_path: Path, office: Office) -> None:
+    browser, silent = BrowserStub(), socket.create_server(("127.0.0.1", 0))
+    hanging = browser.subscription(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    browsers = {"a": hanging, "b": hanging, "c": browser.subscription(f"{office.url}/push/c")}
+
+    async def told() -> None:
+        sender = PushSender(Key.of(tmp_path / "push.key", ""), "mailto:x@example.org", lambda: browsers, nobody)
+        sending = asyncio.create_task(sender.send("push:Ada", Message("s", "t", {"url": ""})))
+        for _ in range(50):
+            if office.posts:
+                break
+            await asyncio.sleep(0.1)
+        sending.cancel()
+        await sender.close()
+
+    async def nobody(_: str) -> None:
+        """None is gone."""
+
+    asyncio.run(told())
+    silent.close()
+    assert [path for path, _, _ in office.posts] == ["/push/c"]
+
+
+@pytest.mark.parametrize(
+    "way", ["mailto:a@", "mailto:@", "mailto:<a@b", "mailto:a@b.org,c@d.org", "mailto:a@b.org;c", "mailto:a@@b",
+            "https://?x", "http://desk.example.org/hook", "https://[::1"],
+)  # fmt: skip
+def test_a_way_on_which_nothing_would_come_or_the_token_be_read_is_refused_when_it_is_given(way: str) -> None:
+    with pytest.raises(InputRefused, match=r"is not|webhooks"):
+        check_ways(read_on_call({"steps": [{"who": "A", "ways": [way]}]}))
+
+
+def test_ways_that_lead_somewhere_are_taken() -> None:
+    ways = [
+        "mailto:a.b+c@d.org",
+        "push:A",
+        "https://desk.example.org/hook?x=1",
+        "http://127.0.0.1:9/x",
+        "http://[::1]/x",
+    ]
+    check_ways(read_on_call({"steps": [{"who": "A", "ways": ways}]}))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,14 @@ def test_the_door_opens_to_the_token_of_that_source_alone(city: CityProcess) -> 
     assert TOKEN not in said
 
 
+def test_who_tries_tokens_of_a_source_is_counted_and_has_to_wait_and_its_own_sender_has_not(city: CityProcess) -> None:
+    before = city.client.get("/api/status")["refusals"]["last_hour"]
+    answers = [post(city, "stations", [], token=f"guess {n}").status_code for n in range(200)]
+    assert set(answers) == {401, 429}
+    assert post(city, "stations", {"measurements": [measured(50, 1, "own")]}).status_code == 201
+    assert city.client.get("/api/status")["refusals"]["last_hour"] >= before + answers.count(401)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "why"),
     [
@@ -176,7 +184,11 @@ def test_wrong_settings_stop_the_start_and_name_the_source(tmp_path: Path) -> No
             ('[sources.x]\nkind = "jsn"', "'jsn' is not one of"),
             ('[sources.x]\nkind = "json"', "token is missing"),
             ('[sources.x]\nkind = "json"\ntoken = "plain"', "env:NAME"),
-            ('[sources.x]\nkind = "json"\nurl = "http://a:b@c/"', "take the password out"),
+            ('[sources.x]\nkind = "json"\nurl = "http://a:b@c/"', "take the login out"),
+            ('[sources.x]\nkind = "json"\nurl = "http://token@c/"', "take the login out"),
+            ('[sources.x]\nkind = "json"\nurl = "http://c/"\nevery_s = 0', "every_s is 0"),
+            ('[sources.x]\nkind = "json"\nurl = "http://c/"\noverlap_s = nan', "overlap_s is nan"),
+            ('[sources.x]\nkind = "json"\nurl = "http://c/"\nheaders = { Cookie = "s" }', "secret_headers"),
             ('[sources.x]\nkind = "json"\nurl = "http://c/"\nfields = [{ stream = "{a" , value = "]" }]', "JMESPath"),
             ('[sources.x]\nkind = "json"\nurl = "http://c/"\nevery = 3', "every"),
             ('[sources."X y"]\nkind = "json"', "lower-case"),

@@ -133,6 +133,18 @@ def test_a_browser_needs_its_cookie_and_what_no_other_page_knows(
     assert switch(**{"X-Civium-CSRF": csrf}) == 401
 
 
+def test_who_logs_in_anew_leaves_no_session_behind(city: CityProcess, ask: Callable[..., httpx.Response]) -> None:
+    token = make(city, "logs in again", "operator")["token"]
+    first = ask("POST", "/api/login", json={"token": token})
+    cookie = {"Cookie": f"civium_session={first.cookies['civium_session']}"}
+    csrf = {"X-Civium-CSRF": first.json()["csrf"]}
+    again = ask("POST", "/api/login", json={"token": token}, headers={**cookie, **csrf})
+    assert again.json()["csrf"] != first.json()["csrf"]
+    assert ask("GET", "/api/me", headers=cookie).json()["role"] == "public"
+    new = {"Cookie": f"civium_session={again.cookies['civium_session']}"}
+    assert ask("GET", "/api/me", headers=new).json()["role"] == "operator"
+
+
 @pytest.mark.parametrize(
     "foreign", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )

@@ -1,12 +1,15 @@
 """Server-sent events: what comes is told once, a broken link goes on where it ended, strangers hear no secrets."""
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from civium.web.events import MOST_STRANGERS
 from tests.city.conftest import CityProcess, city
 
 __all__ = ["city"]
@@ -85,3 +88,19 @@ SPAN = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
 @pytest.mark.parametrize("asked", [{"of": "no-colon"}, {"thing": "-1"}])
 def test_what_cannot_be_listened_to_is_refused(city: CityProcess, asked: dict[str, str]) -> None:
     assert 400 <= city.client.http.get("/api/events", params=asked).status_code < 500
+
+
+def test_strangers_leave_room_for_who_has_a_token(city: CityProcess) -> None:
+    host, _, port = city.url.rpartition("/")[2].partition(":")
+    asked = f"GET /api/events HTTP/1.1\r\nHost: {host}:{port}\r\n".encode()
+
+    def answer(listening: ExitStack, more: bytes = b"") -> bytes:
+        connection = listening.enter_context(socket.create_connection((host, int(port)), 60))
+        connection.sendall(asked + more + b"\r\n")
+        return connection.recv(100).split(b" ")[1]
+
+    mine = f"Authorization: {city.client.http.headers['Authorization']}\r\n".encode()
+    with ExitStack() as listening:
+        told = [answer(listening) for _ in range(MOST_STRANGERS + 5)]
+        assert set(told) == {b"200", b"503"}
+        assert answer(listening, mine) == b"200"

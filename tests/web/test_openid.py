@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,7 @@ class Provider:
         self.key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
         self.signing = self.key
         self.lies: dict[str, Any] = {}
+        self.unsigned = False
         self.person: dict[str, Any] = {}
         self.asked: dict[str, dict[str, str]] = {}
         self.refused = ""
@@ -60,6 +62,10 @@ class Provider:
                 claims = {"iss": provider.url, "aud": asked["client_id"], "nonce": asked["nonce"], "iat": now,
                           "exp": now + 300, **provider.person, **provider.lies}  # fmt: skip
                 token = jwt.encode({"alg": "RS256", "kid": "k1"}, claims, provider.signing)
+                if provider.unsigned:
+                    _, body, _ = token.split(".")
+                    none = urlsafe_b64encode(b'{"alg": "none"}').decode().rstrip("=")
+                    token = f"{none}.{body}."
                 self.tell({"access_token": "a", "token_type": "Bearer", "id_token": token})
 
             def tell(self, content: Any, status: int = 200) -> None:
@@ -128,6 +134,13 @@ def _vouched(city: CityProcess, provider: Provider) -> None:
     provider.signing = RSAKey.generate_key(2048, {"kid": "k1"})
     assert login(["chiefs"]).status_code == 403
     provider.signing = provider.key
+    provider.unsigned = True
+    assert login(["chiefs"]).status_code == 403
+    provider.unsigned = False
+    over_tls = httpx.get(f"{city.url}/api/login/openid", headers={"X-Forwarded-Proto": "https"})
+    begun = over_tls.headers["set-cookie"].lower()
+    assert begun.startswith("__host-civium_login=")
+    assert {"secure", "httponly", "path=/", "samesite=lax"} <= set(begun.split("; "))
     # Another browser cannot end what this one began, and nothing is taken twice.
     with httpx.Client(base_url=city.url, timeout=60) as one, httpx.Client(base_url=city.url, timeout=60) as other:
         to_provider = one.get("/api/login/openid").headers["location"]
@@ -135,5 +148,7 @@ def _vouched(city: CityProcess, provider: Provider) -> None:
         assert other.get(back).status_code == 400
         assert one.get(back).status_code == 400
     assert city.client.http.get("/api/login/openid/return?state=x&code=y").status_code == 400
+    answers = [httpx.get(f"{city.url}/api/login/openid").status_code for _ in range(60)]
+    assert set(answers) == {303, 429}  # so that one address keeps no other from logging in
     files = [path for path in city.folder.rglob("*") if path.is_file()]
     assert [path for path in files if b"s3cret-of-the-client" in path.read_bytes()] == []

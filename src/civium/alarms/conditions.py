@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from civium.alarms.rules import Rule
 from civium.core import MICROSECONDS
+from civium.core.observations import AHEAD_US
 from civium.core.view import column
 
 Ids = NDArray[np.int64]
@@ -23,7 +24,7 @@ _MOST_TOLD = 4_000_000  # stream ids that wait to be looked at
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The latest reading of some streams: when it was made [us since epoch] (0: none yet), its time and its value."""
+    """Some streams: when one was last made [us since epoch] (0: none yet), the time and the value of the latest."""
 
     made: Ids
     time: Ids
@@ -42,7 +43,8 @@ class Arrived:
 class Arrivals:
     """Folds the rows of commits into the peaks of each stream, so that a spike between two looks is seen.
 
-    Any thread may add; a row that is older than what was looked at is of the past, and no alarm.
+    Any thread may add; a row that is older than what was looked at is of the past, and no alarm. What was looked at
+    counts for nothing where it is of a time that is yet to come and the row is not.
     """
 
     def __init__(self) -> None:
@@ -56,11 +58,12 @@ class Arrivals:
         """Take in stored rows."""
         if rows.num_rows == 0:
             return
-        stream, time = (column(rows, name).astype(np.int64) for name in ("stream", "time"))
+        stream, time, made = (column(rows, name).astype(np.int64) for name in ("stream", "time", "made"))
         value = column(rows, "value").astype(np.float64)
         with self._lock:
             self._reserve(int(stream.max()) + 1)
-            fresh = time > self._seen[stream]
+            seen, now = self._seen[stream], made + AHEAD_US
+            fresh = (time > seen) | ((time <= now) & (now < seen))
             stream, value = stream[fresh], value[fresh]
             np.fmax.at(self._high, stream, value)
             np.fmin.at(self._low, stream, value)

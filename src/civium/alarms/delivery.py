@@ -15,6 +15,7 @@ from civium.engines.passing import TROUBLE
 _PATIENCE_S = 20.0
 _MOST_SHOWN = 50
 _AT_A_TIME = 16
+_LONGEST_SUBJECT = 200
 
 
 class NotDelivered(CiviumError):
@@ -116,13 +117,18 @@ class Delivery:
             lines.append(f"and {len(alarms) - _MOST_SHOWN:,} more")
         lines += ["", "Acknowledge: civium alarms ack ID" + (f", or {self._url}" if self._url else "")]
         data = {"city": self._city, "subject": subject, "url": self._url, "alarms": list(brief(alarms[:_MOST_SHOWN]))}
-        return Message(subject.replace("\n", " ").replace("\r", " ")[:200], "\n".join(lines), data)
+        return Message(_line(subject)[:_LONGEST_SUBJECT], "\n".join(map(_line, lines)), data)
 
 
 def _lines(alarm: Alarm) -> list[str]:
     since = to_datetime(alarm.raised).isoformat(timespec="seconds")
     size = f" ({alarm.size:,} streams)" if alarm.size > 1 else ""
     return [f"{alarm.id}  {alarm.severity}  {alarm.title}: {alarm.name}{size}", f"    {alarm.said}, since {since}"]
+
+
+def _line(text: str) -> str:
+    """A text on one line: what breaks a line in a name would forge one, and no mail has such a subject."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def brief(alarms: Iterable[Alarm]) -> Iterable[dict[str, Any]]:

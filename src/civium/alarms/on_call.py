@@ -1,8 +1,12 @@
 """Who is on call: a list of steps; while nobody acts, one step after the other is told, again and again."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping
+from email.errors import MessageError
+from email.headerregistry import Address
 from typing import Any
 
+import httpx
 import msgspec
 
 from civium.alarms.alarm import Alarm
@@ -11,6 +15,7 @@ from civium.core import MICROSECONDS, InputRefused
 WAYS = ("mailto:", "https://", "http://", "push:")
 _LONGEST_S = 366 * 86400.0
 _MOST_STEPS, _MOST_WAYS = 20, 10
+_SHOWN = 100  # characters of a way, in a refusal
 _SOON_S = 30.0  # until who could not be told is tried again
 
 
@@ -50,6 +55,35 @@ def read_on_call(body: Mapping[str, Any]) -> OnCall:
             if way.startswith("mailto:") and "@" not in way:
                 raise InputRefused(f"step {number}: '{way}' is no mail address")
     return listed
+
+
+def check_ways(listed: OnCall) -> None:
+    """Refuse (InputRefused) a way by which nothing could ever come, or by which the webhooks' token could be read.
+
+    Only for a list that is given: one that is in force tells whom it can.
+    """
+    for way in {way for step in listed.steps for way in step.ways}:
+        kind, _, rest = way.partition(":")
+        try:
+            if kind == "mailto":
+                Address(addr_spec=rest)
+            elif kind != "push" and not (url := httpx.URL(way)).host:
+                raise ValueError("it leads nowhere")
+            elif kind != "push" and not is_private(url):
+                raise InputRefused(f"'{kind}://' would show the token of webhooks to whoever listens: write https://")
+        except (ValueError, IndexError, MessageError, httpx.InvalidURL):
+            what = "the mail address of one person" if kind == "mailto" else "an address"
+            raise InputRefused(f"'{way[:_SHOWN]}' is not {what}") from None
+
+
+def is_private(url: httpx.URL) -> bool:
+    """Whether nobody on the way can read what is sent to an address: https, or this machine."""
+    if url.scheme != "http":
+        return url.scheme == "https"
+    try:
+        return ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        return url.host == "localhost"
 
 
 def due(alarm: Alarm, listed: OnCall, now: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Web push: messages to browsers, encrypted for each (RFC 8291) and signed with the city's key (RFC 8292)."""
 
+import asyncio
 import base64
-import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from civium.alarms.delivery import Message, NotDelivered
+from civium.alarms.on_call import is_private
 from civium.core import InputRefused
 from civium.core.once import made_once
 from civium.engines.settings import SettingsWrong
@@ -49,7 +50,7 @@ def read_subscription(body: Mapping[str, Any]) -> Subscription:
             raise ValueError("`auth` has not 16 byte")
     except (msgspec.ValidationError, ValueError, httpx.InvalidURL) as error:
         raise InputRefused(f"this is no push subscription: {error}") from None
-    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host)):
+    if not is_private(url):
         raise InputRefused("this is no push subscription: its endpoint is not https")
     return given
 
@@ -102,7 +103,7 @@ class PushSender:
         mine = {key: one for key, one in self._subscriptions().items() if one.who == who}
         if not mine:
             raise NotDelivered(f"push: no browser of {who} is subscribed")
-        why = [await self._send(key, one, message) for key, one in mine.items()]
+        why = await asyncio.gather(*(self._send(key, one, message) for key, one in mine.items()))
         if all(why):
             raise NotDelivered(why[0])
 
@@ -161,10 +162,3 @@ def _encode(data: bytes) -> str:
 
 def _decode(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -18,6 +18,7 @@ _SEQUENCE_BITS = 32
 SHARD_BITS = _SEQUENCE_BITS + _ROW_BITS  # an id shifted right by so many is its shard
 MAX_ROWS = 1 << _ROW_BITS  # rows of one log message
 MAX_ID = (1 << 53) - 1
+AHEAD_US = 60_000_000  # what is of a time so far after its making is a forecast, or of a device with a wrong clock
 _BITS = (1 << 32) - 1
 MAX_SHARDS = 1 << (53 - _SEQUENCE_BITS - _ROW_BITS)
 

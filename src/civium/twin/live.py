@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from civium.core.observations import AHEAD_US
 from civium.core.view import column
 from civium.engines.calibration import NONE, Calibrations
 
@@ -24,6 +25,9 @@ class Live:
     Arrays: ``id`` (0 = none yet), ``time`` and ``made`` [us since epoch], ``value`` (SI; NaN when it is text or json).
     ``feature`` is 0 where a row names none, ``made_here`` is as in ``STORED``. The texts are kept apart, for the
     streams that have them, and so is in ``more`` what else a row says.
+
+    ``last_made`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the
+    latest one that is no forecast. No checkpoint holds them: they begin anew with a process.
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,10 @@ class Live:
         self.value: NDArray[np.float64] = np.full(1024, np.nan)
         self.feature: NDArray[np.int64] = np.zeros(1024, np.int64)
         self.made_here: NDArray[np.bool_] = np.zeros(1024, np.bool_)
+        self.last_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
+        self.present: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
+        self.present_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
+        self.present_value: NDArray[np.float64] = np.full(1024, np.nan)
         self.text: dict[int, str] = {}
         self.more: dict[int, dict[str, Any]] = {}
         self.rows = 0
@@ -49,6 +57,7 @@ class Live:
         order = np.lexsort((identity, time, stream))
         last = order[np.append(stream[order][1:] != stream[order][:-1], True)]
         self._reserve(int(stream.max()) + 1)
+        self._hear(rows, order, last)
         s, t, i = stream[last], time[last], identity[last]
         newer = (t > self.time[s]) | ((t == self.time[s]) & (i > self.id[s]))
         last, s = last[newer], s[newer]
@@ -65,6 +74,23 @@ class Live:
                 words = rows.column(name).take(pa.array(last)).to_pylist()
                 self.text.update({int(k): w for k, w in zip(s, words, strict=True) if w is not None})
 
+    def _hear(self, rows: pa.Table, order: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+        """Keep when streams were last heard, and their latest reading that is no forecast.
+
+        ``order`` is that of the rows by stream and time, ``last`` are those of each stream's latest.
+        """
+        stream, time, made = (column(rows, name).astype(np.int64) for name in ("stream", "time", "made"))
+        np.maximum.at(self.last_made, stream, made)
+        now = time <= made + AHEAD_US
+        if not now.all():
+            order = order[now[order]]
+            last = order[np.append(stream[order][1:] != stream[order][:-1], True)] if len(order) else order
+        s, t = stream[last], time[last]
+        if not (newer := t >= self.present[s]).all():
+            last, s, t = last[newer], s[newer], t[newer]
+        self.present[s], self.present_made[s] = t, made[last]
+        self.present_value[s] = column(rows, "value").astype(np.float64)[last]
+
     def settle(self, streams: NDArray[np.int64], before: NDArray[np.int64], rows: pa.Table) -> None:
         """Put in what is now the latest of some streams, whose latest was corrected or taken away.
 
@@ -75,6 +101,7 @@ class Live:
         same = streams[self.id[streams] == before]
         self.id[same], self.time[same], self.made[same], self.value[same] = 0, _NEVER, _NEVER, np.nan
         self.feature[same] = 0
+        self.present[same] = self.present_made[same] = _NEVER
         for stream in same.tolist():
             self.text.pop(stream, None)
             self.more.pop(stream, None)
@@ -102,10 +129,17 @@ class Live:
     def latest_made(
         self, streams: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Id (0 = none), when it was made and its time [us since epoch], and value (SI) of some streams."""
+        """Id (0 = none), when some streams were last heard, and the time [us since epoch] and value (SI) of the latest.
+
+        Where the latest is a forecast, or of a device with a wrong clock, and a reading of the present was made after
+        it, time and value are of that one: else one wrong year would be the latest for good.
+        """
         identity, time, value = self.latest(streams)
         at = np.where((streams >= 0) & (streams < len(self.made)), streams, 0)
-        return identity, np.where(identity > 0, self.made[at], _NEVER), time, value
+        now = (identity > 0) & (time > self.made[at] + AHEAD_US) & (self.present_made[at] > self.made[at])
+        time[now] = self.present[at[now]]
+        value[now] = self.calibrated.applied(streams[now], time[now], self.present_value[at[now]])
+        return identity, np.where(identity > 0, np.maximum(self.last_made[at], self.made[at]), _NEVER), time, value
 
     def newest(self, streams: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The latest row of each of these streams that has one, with all that ``STORED`` names; times [us]."""
@@ -177,6 +211,9 @@ class Live:
                 live.id, live.time, live.value = saved["id"], saved["time"], saved["value"]
                 live.made, live.feature, live.made_here = saved["made"], saved["feature"], saved["made_here"]
                 live.more = msgspec.msgpack.decode(saved["more"].tobytes(), type=dict[int, dict[str, Any]])
+                for name in ("last_made", "present", "present_made"):
+                    setattr(live, name, np.full_like(live.time, _NEVER))
+                live.present_value = np.full_like(live.value, np.nan)
                 live.rows = int(saved["rows"])
                 words = [w.decode() for w in saved["text"].tolist()]
                 live.text = dict(zip(saved["text_stream"].tolist(), words, strict=True))
@@ -195,3 +232,6 @@ class Live:
             self.value = np.concatenate([self.value, np.full(more, np.nan)])
             self.feature = np.concatenate([self.feature, np.zeros(more, np.int64)])
             self.made_here = np.concatenate([self.made_here, np.zeros(more, np.bool_)])
+            for name in ("last_made", "present", "present_made"):
+                setattr(self, name, np.concatenate([getattr(self, name), np.full(more, _NEVER, np.int64)]))
+            self.present_value = np.concatenate([self.present_value, np.full(more, np.nan)])

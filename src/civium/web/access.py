@@ -49,6 +49,9 @@ async def login(request: Request, wish: Login) -> Response:
     caller = city_of(request).rights.caller(wish.token.encode())
     if caller is None:
         raise unknown_token(request.scope)
+    if csrf_of(request):  # who logs in anew leaves no session behind
+        before = caller_of(request)
+        await city_of(request).tokens.end_session(before.token, who=before.signed())
     return await open_session(request, caller, "logged in with a token")
 
 

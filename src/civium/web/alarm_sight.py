@@ -1,11 +1,13 @@
 """What of the alarms, and of what is ordered about streams and things, a caller may know."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 
 from civium.alarms.alarm import Alarm
+from civium.alarms.rules import read_rule
 from civium.core import InputRefused
 from civium.engines.catalog import orders
 from civium.web.doors import caller_of, city_of
@@ -47,6 +49,11 @@ class AlarmSight:
         if found is not None and len(found.ever) == len(alarm.ever):
             return events
         return [{name: word for name, word in event.items() if name != "streams"} for event in events]
+
+    def rule(self, body: Mapping[str, Any]) -> bool:
+        """Whether a rule may be known of: it watches something that may be read, or nothing yet."""
+        read = self._city.watch.reads(read_rule(body), self.reach)
+        return len(read) == 0 or bool(read.any())
 
     def thing(self, thing: int | None) -> bool:
         """Whether a thing may be known of."""

@@ -109,8 +109,9 @@ async def alarms(
 
 @router.get("/alarms/rules")
 async def rules(request: Request) -> Response:
-    """The rules that are in force."""
-    return answer({"rules": _orders(city_of(request), orders.RULE, "rule")})
+    """The rules that are in force, but those all of whose streams are hidden."""
+    sight, told = AlarmSight(request), _orders(city_of(request), orders.RULE, "rule")
+    return answer({"rules": await asyncio.to_thread(lambda: [one for one in told if sight.rule(one["rule"])])})
 
 
 @router.post("/alarms/rules")
@@ -124,6 +125,7 @@ async def set_rule(request: Request, wish: RuleWish) -> Response:
 @router.delete("/alarms/rules/{key}")
 async def withdraw_rule(request: Request, key: str, wish: Annotated[Why, Depends()]) -> Response:
     """Withdraw a rule; its alarms are over."""
+    city_of(request).watch.may_change_rule(key, AlarmSight(request).reach)
     await city_of(request).watch.withdraw(orders.RULE, key, _who(request, wish), wish.why)
     return answer({"id": key, "rule": None})
 

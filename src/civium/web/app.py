@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from sqlalchemy.exc import DataError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
@@ -39,8 +40,11 @@ from civium.web import metrics as numbers
 from civium.web.headers import SafeHeaders
 from civium.web.identity import Identified, allowed
 from civium.web.limits import Buckets
-from civium.web.state import sources_of, troubles_of, work_of
+from civium.web.rules import watches
+from civium.web.state import sources_of, troubles_told, work_of
 from civium.web.tracing import Traced
+
+_MOST_WRONG = 5  # of what does not fit, in the message
 
 
 def build_app(
@@ -86,6 +90,9 @@ def build_app(
     if traced:
         app.add_middleware(Traced)
     app.add_exception_handler(CiviumError, _refuse)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(doors.BodyTooLong, _too_long)
+    app.add_exception_handler(ClientDisconnect, _gone)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
     for kind in (OverflowError, DataError):
@@ -125,15 +132,16 @@ def build_app(
 
 
 async def health(request: Request) -> Response:
-    """What this process does, and what troubles it; 503 while something does."""
-    city = doors.city_of(request)
-    troubles = troubles_of(city)
+    """What this process does, and what troubles it; 503 while something does. Only staff are told the words."""
+    city, caller = doors.city_of(request), doors.caller_of(request)
+    troubles = troubles_told(city, caller)
+    sources = sources_of(city) if watches(caller) else {}
     return doors.answer(
         {
             "roles": sorted(city.roles),
-            "work": work_of(city),
+            "work": work_of(city, caller),
             "troubles": troubles,
-            "sources": {name: one.trouble for name, one in sources_of(city).items()},  # not ours: the city is well
+            "sources": {name: one.trouble for name, one in sources.items()},  # not ours: the city is well
         },
         503 if troubles else 200,
     )
@@ -156,6 +164,29 @@ async def _put_off(_: Request, error: Exception) -> Response:
 async def _out_of_range(_: Request, __: Exception) -> Response:
     """The answer to a number that no column of the catalogue or of the history holds."""
     return doors.refusal(InputRefused("a number in this request is beyond 64 bits"))
+
+
+async def _unfit(_: Request, error: Exception) -> Response:
+    """The answer to a request of another form than the interface has. What came is not repeated: it may be a token, or
+    what JSON cannot say."""
+    assert isinstance(error, RequestValidationError)
+    detail = [
+        {"type": one["type"], "loc": [str(part).encode("utf-8", "replace").decode() for part in one["loc"]],
+         "msg": one["msg"].encode("utf-8", "replace").decode()}
+        for one in error.errors()
+    ]  # fmt: skip
+    why = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in detail[:_MOST_WRONG])
+    return doors.answer({"code": 422, "type": "error", "message": why, "detail": detail}, 422)
+
+
+async def _too_long(_: Request, error: Exception) -> Response:
+    assert isinstance(error, doors.BodyTooLong)
+    return doors.refusal(InputRefused(error.detail, status=413))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Nobody reads it: the caller went away, or broke off what cannot be read, in the middle of a body."""
+    return Response(status_code=400)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

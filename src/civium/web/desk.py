@@ -13,7 +13,8 @@ from civium.engines.catalog.tables import ACTUATORS, DATASTREAMS, OBSERVED_PROPE
 from civium.engines.rights import Reach
 from civium.ledger.projection import COMMANDS, DECISIONS, INCIDENTS, NOTICES
 from civium.web.moments import notice_of
-from civium.web.state import counts_of, practices_state, sources_of, things_of_kinds, troubles_of
+from civium.web.rules import watches
+from civium.web.state import counts_of, practices_state, sources_of, things_of_kinds, troubles_told
 from civium.web.told import Told
 
 SILENT_S = 3600.0  # a stream that told nothing for so long is shown, however seldom it is meant to speak
@@ -30,8 +31,8 @@ async def desk_of(city: City, told: Told) -> dict[str, Any]:
         "advise_only": settings.advise_only,
         "waiting": await asyncio.to_thread(_waiting, city, told),
         "troubles": {
-            **troubles_of(city),
-            **{f"source {n}": s.trouble for n, s in sources_of(city).items() if s.trouble},
+            **troubles_told(city, told.caller),
+            **{f"source {n}": s.trouble for n, s in sources_of(city).items() if s.trouble and watches(told.caller)},
         },
         "practices": [p for p in practices if p["trouble"]],
         "silent": await asyncio.to_thread(_silent, city, told.reach),

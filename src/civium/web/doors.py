@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from civium.city import City
 from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
 from civium.core.observations import batches_of
-from civium.core.rights import ANY, PUBLIC, Caller
+from civium.core.rights import ANY, PUBLIC, Caller, Role
 from civium.core.traces import on, tell
 from civium.engines.catalog import Catalog, CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
@@ -36,21 +37,31 @@ Build = Callable[[Catalog], Rows | Edits]
 CALLER = "civium.caller"  # where a request keeps it
 _LONGEST_KEY = 200
 _BODIES = 3  # of the largest allowed size may be in memory at a time
+_MOST_SHORT = 1024 * 1024  # byte, of what strangers send, and of what the framework reads before it looks who asks
+_BEYOND = 1024 * 1024  # byte; ``body_of`` refuses a body that is too long sooner, and says more
 
 
 class DoorsBusy(CiviumError):
     """So much is being received that memory would run out. The sender must come back later."""
 
 
+class BodyTooLong(HTTPException):
+    """A body is longer than any may be on its way. As the framework's own exception it passes through what reads."""
+
+
 class BoundedBodies:
-    """Middleware that bounds the bodies in memory, from their first byte until their request is answered."""
+    """Middleware that bounds each body, and those in memory from their first byte until their request is answered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         held = 0
+        most = _MOST_SHORT if _is_short(scope) else most_bytes(scope["app"].state.city) + _BEYOND
 
         async def bounded() -> Message:
             nonlocal held
@@ -58,15 +69,26 @@ class BoundedBodies:
             size = len(message.get("body", b""))
             held += size
             self._held += size
+            if held > most:
+                raise BodyTooLong(413, f"the body is larger than {most / 1024**2:.3g} MB")
             # The first of all goes on: it is bounded by itself.
             if self._held > max(_BODIES * most_bytes(scope["app"].state.city), held):
                 raise DoorsBusy("too much is being received at this moment; try again later")
             return message
 
         try:
-            await self._app(scope, bounded if scope["type"] == "http" else receive, send)
+            await self._app(scope, bounded, send)
         finally:
             self._held -= held
+
+
+def _is_short(scope: Scope) -> bool:
+    """Whether a request brings no more than a form: a source that posts shows its token before its body is read."""
+    path = scope["path"]
+    if path.startswith("/api/") and path != "/api/register":
+        return True
+    caller: Caller = scope.get(CALLER, PUBLIC)
+    return caller.role is Role.PUBLIC and not caller.trusted and not path.startswith("/sources/")
 
 
 def city_of(request: Request) -> City:

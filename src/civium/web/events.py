@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 from civium.city import City
 from civium.core import InputRefused
 from civium.core.observations import end_of, pack
-from civium.core.rights import Caller
+from civium.core.rights import Caller, Role
 from civium.core.view import column
 from civium.ledger.projection import DECISIONS
 from civium.web.doors import caller_of, city_of
@@ -29,6 +29,7 @@ from civium.web.told import Told
 
 router = APIRouter(prefix="/api", tags=["console"])
 MOST_LISTENERS = 200
+MOST_STRANGERS = 100  # of them: who has a token still finds a place
 _EVERY_S = 0.5
 _MOST_KINDS = 20
 _MOST_DECISIONS = 30
@@ -133,8 +134,10 @@ async def events(
     """Server-sent events: `values` of the streams `of=kind:property` and of some things, `decisions`, and `tick`s."""
     city = city_of(request)
     listeners: set[Listener] = request.app.state.__dict__.setdefault("listeners", set())
-    if len(listeners) >= MOST_LISTENERS:
-        raise InputRefused(f"{MOST_LISTENERS} listen already; try again later", status=503)
+    stranger = caller_of(request).role is Role.PUBLIC
+    strangers = sum(one.caller.role is Role.PUBLIC for one in listeners)
+    if len(listeners) >= MOST_LISTENERS or (stranger and strangers >= MOST_STRANGERS):
+        raise InputRefused(f"{len(listeners)} listen already; try again later", status=503)
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     listener = Listener(city, caller_of(request), list(_pairs(of or [])), thing or [], last)
 

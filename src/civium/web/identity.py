@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from civium.city import City
 from civium.core import InputRefused
 from civium.core.rights import Caller
+from civium.engines.rights import NONE_KNOWN
 from civium.web.doors import CALLER, caller_of, refusal
 from civium.web.limits import FAILURES, Buckets
 from civium.web.rules import RULES, Need, NotAllowed, meets
@@ -121,12 +121,12 @@ class _Asked:
     host: bytes
 
 
-def unknown_token(scope: Scope) -> InputRefused:
+def unknown_token(scope: Scope, why: str = NONE_KNOWN) -> InputRefused:
     """The refusal of a token that is none; too many of them from one address are a refusal of another kind."""
     limits: Buckets = scope["app"].state.limits
     scope[_WRONG] = True
     limits.take(f"failed {_address(scope)}", FAILURES, "too many tokens from this address were none")
-    return InputRefused("this token is not known here, was revoked or has expired", status=401)
+    return InputRefused(why, status=401)
 
 
 def _count(scope: Scope, city: City) -> None:
@@ -159,8 +159,7 @@ def _recognise(scope: Scope, city: City) -> tuple[Caller, str]:
     if asked.cookie and (given := _session(asked.cookie, cookie_of(scope["scheme"]))):
         caller = rights.caller(given.encode())
         if caller is not None:
-            said = asked.csrf.decode("latin-1")
-            if scope["type"] == "http" and changes and not hmac.compare_digest(said, _csrf(given)):
+            if scope["type"] == "http" and changes and not hmac.compare_digest(asked.csrf, _csrf(given).encode()):
                 raise InputRefused("a change with a cookie needs the header X-Civium-CSRF; ask GET /api/me", status=403)
             return caller, given
     return rights.public, ""
@@ -179,7 +178,7 @@ def _from_elsewhere(asked: _Asked, welcome: Sequence[str]) -> bool:
     if asked.origin:
         if asked.origin.decode("latin-1") in welcome and not asked.cookie:
             return False
-        return urlsplit(asked.origin.decode("latin-1")).netloc.encode("latin-1") != asked.host
+        return asked.origin.partition(b"://")[2] != asked.host
     return asked.site in (b"cross-site", b"same-site")
 
 

@@ -25,12 +25,14 @@ from civium.core.rights import NO_SCOPE, Caller, Role, Scope, read_scope
 from civium.engines.settings import OpenId
 from civium.web.access import open_session
 from civium.web.doors import city_of
+from civium.web.limits import Buckets
 
 router = APIRouter(prefix="/api/login/openid", tags=["rights"])
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _BROWSER = "civium_login"
 _PATIENCE_S = 600  # for a person to log in at the provider
-_MOST_BEGUN = 1_000
+_MOST_BEGUN = 10_000
+_BEGUN_PER_S = 2.0  # from one address: it cannot keep others from logging in
 _LEEWAY_S = 60
 _AGAIN = '<!doctype html><title>Civium</title><meta http-equiv="refresh" content="0; url=/"><a href="/">Go on</a>'
 
@@ -47,6 +49,9 @@ class _Begun:
 async def begin(request: Request) -> Response:
     """Send the browser to the provider."""
     openid = _settings(request)
+    limits: Buckets = request.app.state.limits
+    address = request.client.host if request.client else ""
+    limits.take(f"login {address}", _BEGUN_PER_S, "too many logins were begun from this address")
     provider = await _provider(openid)
     begun: dict[str, _Begun] = request.app.state.logins
     now = time.monotonic()
@@ -68,8 +73,8 @@ async def begin(request: Request) -> Response:
     }
     answer = RedirectResponse(f"{provider['authorization_endpoint']}?{urlencode(asked)}", 303)
     secure = request.url.scheme == "https"
-    path = router.prefix
-    answer.set_cookie(_BROWSER, browser, max_age=_PATIENCE_S, path=path, httponly=True, samesite="lax", secure=secure)
+    name = _cookie(request)
+    answer.set_cookie(name, browser, max_age=_PATIENCE_S, path="/", httponly=True, samesite="lax", secure=secure)
     return answer
 
 
@@ -78,8 +83,8 @@ async def come_back(request: Request, state: str = "", code: str = "") -> Respon
     """Take the browser in that the provider sends back."""
     openid = _settings(request)
     begun: _Begun | None = request.app.state.logins.pop(state, None)
-    browser = request.cookies.get(_BROWSER, "")
-    if begun is None or begun.until < time.monotonic() or not secrets.compare_digest(begun.browser, browser):
+    browser = request.cookies.get(_cookie(request), "").encode()
+    if begun is None or begun.until < time.monotonic() or not secrets.compare_digest(begun.browser.encode(), browser):
         raise InputRefused("this login was not begun in this browser, or too long ago: begin again", status=400)
     if not code:
         raise InputRefused("the provider did not let you in", status=403)
@@ -88,8 +93,14 @@ async def come_back(request: Request, state: str = "", code: str = "") -> Respon
     answer = await open_session(request, caller, f"logged in as '{claims['sub']}' of {openid.issuer}")
     page = HTMLResponse(_AGAIN)  # the browser goes on by itself: a redirect from elsewhere would not take the cookie
     page.headers["set-cookie"] = answer.headers["set-cookie"]
-    page.delete_cookie(_BROWSER, path=router.prefix)
+    secure = request.url.scheme == "https"
+    page.delete_cookie(_cookie(request), path="/", httponly=True, samesite="lax", secure=secure)
     return page
+
+
+def _cookie(request: Request) -> str:
+    """The name of the cookie of a login that has begun; over TLS one that no other host can set."""
+    return f"__Host-{_BROWSER}" if request.url.scheme == "https" else _BROWSER
 
 
 def _settings(request: Request) -> OpenId:

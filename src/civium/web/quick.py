@@ -18,7 +18,6 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from civium.core import CiviumError
@@ -30,6 +29,7 @@ from civium.sources.intake import Intake
 from civium.sources.sensorthings.features import needs_place
 from civium.sources.sensorthings.observations import InlineEntity, decode_reading, is_array
 from civium.web.doors import key_of, most_bytes, put_off, refusal
+from civium.web.heads import BoundedHeads
 from civium.web.identity import bearer
 from civium.web.posts import LONGEST, observations_of
 from civium.web.rules import Need, meets
@@ -56,7 +56,7 @@ class _Head:
     authorization: bytes
 
 
-class QuickPosts(HttpToolsProtocol):
+class QuickPosts(BoundedHeads):
     """A connection. Plain POSTs of one Observation are answered here, all else by the framework, each in its turn."""
 
     _stamp: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")  # uvicorn's own headers, and an answer's beginning

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from civium.core import InputRefused
 from civium.sources.feeds.source import SecretMissing
 from civium.web.doors import answer, body_of, city_of, key_of, later
+from civium.web.identity import unknown_token
 
 _SHOWN = 100
 
@@ -30,8 +31,8 @@ async def post_source(name: str, request: Request) -> Response:
         source.sink.failure = str(error)
         return later("this source has no token in the city's environment yet; its operator must set it")
     if not allowed:
-        content = {"code": 401, "type": "error", "message": f"send the token of '{name}' as Authorization: Bearer"}
-        return answer(content, 401, {"WWW-Authenticate": "Bearer"})
+        why = f"send the token of '{name}' as Authorization: Bearer"
+        raise unknown_token(request.scope, why) if given else InputRefused(why, status=401)
     body = await body_of(request, int(source.settings.max_body_mb * 1024 * 1024))
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     try:

@@ -35,6 +35,8 @@ ORDER BY o.time, w.thing, o.id LIMIT ?
 """
 
 
+_FOREIGN = ("edge", "source")  # whose names are those of other systems
+_NOT_TOLD = "what it is, is told to staff"
 _GROUPS = ("writer", "turn", "outbox", "announcer", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
 
 
@@ -71,19 +73,20 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
             "websocket": "{}:{}".format(*city.public.server.websocket) if city.public.server else "",
         },
         "alarms": len(city.watch.book.open) if caller.everywhere else None,
-        "edges": edges_of(city),
+        "edges": edges_of(city) if watches(caller) else {},
         "refusals": city.doorkeeper.refusals.told() if watches(caller) else None,
         "sources": {name: one.state() for name, one in sources_of(city).items()} if watches(caller) else {},
         "roles": sorted(city.roles),
-        "work": work_of(city),
+        "work": work_of(city, caller),
         "memory_mb": round(_memory_bytes() / 1e6),
-        "troubles": troubles_of(city),
+        "troubles": troubles_told(city, caller),
     }
 
 
-def work_of(city: City) -> dict[str, list[str]]:
-    """What this process of the city does at this moment, by group."""
-    return {group: city.leases.held(group) for group in _GROUPS}
+def work_of(city: City, caller: Caller) -> dict[str, list[str]]:
+    """What this process of the city does at this moment, by group; strangers are not told of whom it takes."""
+    told = _GROUPS if watches(caller) else [group for group in _GROUPS if group not in _FOREIGN]
+    return {group: city.leases.held(group) for group in told}
 
 
 def edges_of(city: City) -> dict[str, str]:
@@ -103,6 +106,15 @@ def troubles_of(city: City) -> dict[str, str]:
     writers = {f"writer {shard}": str(why) for shard, why in city.stored.failure.items()}
     others = {"outbox": city.outbox.trouble, "mqtt": city.mqtt.trouble, "announcer": city.announcer.trouble}
     return {**city.troubles, **writers, **{name: trouble for name, trouble in others.items() if trouble}}
+
+
+def troubles_told(city: City, caller: Caller) -> dict[str, str]:
+    """The same for a caller: their words name hosts, people on call and other systems, and are for staff."""
+    troubles = troubles_of(city)
+    if watches(caller):
+        return troubles
+    foreign = {name: name.partition(" ")[0] for name in troubles if name.startswith(_FOREIGN)}
+    return {foreign.get(name, name): _NOT_TOLD for name in troubles}
 
 
 async def practices_state(city: City, told: Told) -> list[dict[str, Any]]:

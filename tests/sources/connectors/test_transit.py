@@ -1,6 +1,7 @@
 """Public transport: a GTFS-Realtime feed message and a timetable, made with the bindings of the specification."""
 
 import io
+import struct
 import zipfile
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from civium.core import to_datetime
 from civium.engines.settings import SettingsWrong
 from civium.sources.connectors import gtfs, gtfs_realtime
 from civium.sources.connectors.gtfs_realtime import GtfsRealtimeSettings
+from civium.sources.feeds.source import Unreadable
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
 
@@ -105,3 +107,30 @@ def test_a_stop_has_the_departures_of_the_services_that_run_that_day(day: date, 
     for item in items:
         assert (item.until or 0) - (item.time or 0) == 86_400_000_000
         assert item.said["name"] in ("Harbour, east", "Tower")
+
+
+def zipped(**tables: bytes) -> bytes:
+    """A timetable whose tables are these, packed."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, text in tables.items():
+            archive.writestr(f"{name}.txt", text)
+    return body.getvalue()
+
+
+AGENCY = b"agency_id,agency_timezone\nHSL,Europe/Helsinki\n"
+
+
+def test_a_small_file_that_unpacks_to_a_huge_table_is_not_unpacked() -> None:
+    bomb = zipped(agency=AGENCY, trips=b"service_id,trip_id\n" + b"\n" * (130 * 1024**2))
+    assert len(bomb) < 1024**2
+    with pytest.raises(Unreadable, match=r"trips\.txt is larger than 128 MB"):
+        gtfs.read(gtfs.GtfsSettings(kind="gtfs"), bomb)
+
+
+def test_a_table_that_lies_about_its_size_is_not_unpacked_further() -> None:
+    size = 20 * 1024**2 + 12_345
+    bomb = zipped(agency=AGENCY, trips=b"service_id,trip_id\n".ljust(size, b"\n"))
+    assert bomb.count(struct.pack("<L", size)) == 2
+    with pytest.raises(Unreadable, match="CRC"):
+        gtfs.read(gtfs.GtfsSettings(kind="gtfs"), bomb.replace(struct.pack("<L", size), struct.pack("<L", 40)))

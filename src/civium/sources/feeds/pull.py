@@ -13,6 +13,8 @@ from civium.sources.feeds.source import Item, Secret, Sink, SourceSettings, Sour
 
 _SINCE = "{since}"
 _WEEK_S = 7 * 86400.0
+_LONGEST_OVERLAP_S = 100 * 366 * 86400.0
+_SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key")
 
 
 class PullSettings(SourceSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,6 +26,13 @@ class PullSettings(SourceSettings, frozen=True, forbid_unknown_fields=True, kw_o
     secret_headers: dict[str, Secret] = msgspec.field(default_factory=dict)
     secret_params: dict[str, Secret] = msgspec.field(default_factory=dict)  # such as an API key in the query
     overlap_s: float = _WEEK_S  # items older than the newest one taken by more than this were taken before [s]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.overlap_s <= _LONGEST_OVERLAP_S:
+            raise ValueError(f"overlap_s is {self.overlap_s:g}; it is 0 to {_LONGEST_OVERLAP_S:g}")
+        if plain := [name for name in self.headers if name.lower() in _SECRET]:
+            raise ValueError(f"'{plain[0]}' is a secret: write secret_headers = {{ {plain[0]} = 'env:NAME' }}")
 
 
 _Settings = TypeVar("_Settings", bound=PullSettings)
@@ -82,7 +91,7 @@ async def _fetch(
     try:
         async with (
             asyncio.timeout(settings.timeout_s),
-            client.stream("GET", url, params=params or None, headers=conditions) as response,
+            client.stream("GET", _with(url, params), headers=conditions) as response,
         ):
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
@@ -98,3 +107,8 @@ async def _fetch(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceTrouble(f"it cannot be fetched: {error or type(error).__name__}") from None
     return bytes(body), told
+
+
+def _with(url: str, params: dict[str, str]) -> httpx.URL:
+    """An address with more in its query; as httpx's own ``params`` it would stand there instead of what was there."""
+    return httpx.URL(url).copy_merge_params(params) if params else httpx.URL(url)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from math import isfinite
 from pkgutil import iter_modules
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from civium.engines.settings import SettingsWrong
 GROUP = "civium.sources"
 _CONNECTORS = "civium.sources.connectors"
 _FROM_ENVIRONMENT = "env:"
+_POSITIVE = ("max_body_mb", "every_s", "timeout_s", "keepalive_s", "sampling_ms", "queue")
 _Settings = TypeVar("_Settings", bound="SourceSettings")
 
 
@@ -94,6 +96,14 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     identity: str = ""  # JMESPath of what makes an item one and no other
     create: bool = False  # register streams that are missing
     thing: ThingOf = ThingOf()
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            number = getattr(self, name, 1.0)
+            if not (isfinite(number) and number > 0):
+                raise ValueError(f"{name} is {number:g}; it is more than 0, and no more than a number can say")
+        if "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise ValueError("take the login out of url: its secret stands in the environment, as 'env:NAME'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +222,6 @@ def read_settings(name: str, raw: Mapping[str, Any], kinds: Kinds) -> tuple[Sour
         raise SettingsWrong(f"[sources.{name}]: a source of this kind posts to /sources/{name}; leave url out")
     if not settings.url and settings.token is None:
         raise SettingsWrong(f"[sources.{name}]: token is missing: write token = 'env:NAME', with the secret there")
-    if ":" in settings.url.partition("://")[2].partition("/")[0].rpartition("@")[0]:
-        raise SettingsWrong(f"[sources.{name}]: take the password out of url; write password = 'env:NAME'")
     if source.check is not None:
         try:
             source.check(settings)
