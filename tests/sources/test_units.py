@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from civium.core import InputRefused
 from civium.core.properties import PROPERTIES
-from civium.sources.units import Unit, to_si
+from civium.sources.units import Unit, as_told, to_si
 
 KNOWN = {
     "degC": ("K", 1, 273.15),
@@ -124,11 +124,21 @@ def test_the_name_helps_where_the_symbol_does_not_say(symbol: str | None, name: 
         *("furlongs per fortnight", "C", "F", "c", "e", "PA", "pa", "ton", "xyz", "W/m2 K", "degC/m/", "m//s", "2"),
         *("m^", "m^99", "(m", "m)", "m/2", "()", "/", "\x00", "(" * 60, "a" * 1000, "10**10**10**10", "m**(9**9)"),
         "__import__('os')",
+        "m°C",
+        "kdegC",
     ],
 )
 def test_what_would_be_a_guess_is_refused_by_name(symbol: str) -> None:
     with pytest.raises(InputRefused, match="unit"):
         to_si(symbol, "")
+
+
+def test_a_unit_of_somebodys_own_is_its_own_si_unit_where_the_standard_allows_it() -> None:
+    assert as_told("smoots") == Unit("smoots")
+    assert as_told(None, "Fahrten je Tag") == Unit("Fahrten je Tag")
+    assert as_told(" degC ") == to_si("degC")
+    with pytest.raises(InputRefused, match="unknown unit"):
+        as_told("smoots" * 11)
 
 
 @settings(deadline=None)

@@ -53,7 +53,7 @@ _COUNTED = frozenset(
     {
         "1", "count", "counts", "number", "#", "unitless", "dimensionless", "none", "ratio", "index", "level", "state",
         "bool", "boolean", "vehicle", "vehicles", "veh", "person", "persons", "people", "pedestrian", "pedestrians",
-        "bicycle", "bicycles", "cyclist", "cyclists", "trip", "trips",
+        "bicycle", "bicycles", "bike", "bikes", "cyclist", "cyclists", "trip", "trips", "unit", "units",
     }
 )  # fmt: skip
 _OWN: dict[str, Dimensions] = {
@@ -121,12 +121,33 @@ def to_si(symbol: str | None, name: str | None = "") -> Unit:
     return _to_si((symbol or "").strip(), (name or "").strip())
 
 
+def as_told(symbol: str | None, name: str | None = "") -> Unit:
+    """The same for who may bring units of their own, as the standard allows: one that is not known is its own SI unit.
+
+    Raises ``InputRefused`` where it is longer than 64 characters.
+    """
+    try:
+        return to_si(symbol, name)
+    except InputRefused:
+        own = (symbol or "").strip() or (name or "").strip()
+        if len(own) > _LONGEST:
+            raise
+        return Unit(own)
+
+
 @cache
 def _registry() -> "UnitRegistry[Fraction]":
     # Imported here: pint takes most of a second, and most commands never meet a unit. Fractions keep factors exact.
     from pint import UnitRegistry
 
     return UnitRegistry(non_int_type=Fraction, cache_folder=None)
+
+
+@cache
+def _pint_error() -> type[Exception]:
+    from pint import PintError
+
+    return PintError
 
 
 # No `cache` on what strangers send: only units that were understood are kept.
@@ -284,9 +305,12 @@ def _lookup(name: str) -> tuple[Fraction, Dimensions]:
     if name in _AMBIGUOUS or (len(name) == 1 and name not in _LETTERS):
         raise _Unknown(name)
     registry = _registry()
-    if not any(prefix in _PINT_PREFIXES for prefix, _, _ in registry.parse_unit_name(name)):
-        raise _Unknown(name)
-    factor, base = registry.get_base_units(name, check_nonmult=False)
+    try:
+        if not any(prefix in _PINT_PREFIXES for prefix, _, _ in registry.parse_unit_name(name)):
+            raise _Unknown(name)
+        factor, base = registry.get_base_units(name, check_nonmult=False)
+    except _pint_error():  # such as a thousandth of a degree Celsius, which has an offset
+        raise _Unknown(name) from None
     powers: dict[str, Any] = dict(base._units)
     powers.pop("count", None)
     if any(unit not in _BASES or Fraction(power).denominator != 1 for unit, power in powers.items()):

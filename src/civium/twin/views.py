@@ -47,7 +47,9 @@ def build_view(
     if shard != "all":
         things = things.filter(_belong(things, practice, shard))
     needs = sorted((n for n in practice.needs if not n.layer), key=lambda n: n.name)
-    wanted = [_of(things, catalog.streams_of(need.property, need.kind, cut["CAT"]), shard) for need in needs]
+    wanted = [
+        _of(things, _told_in(need, catalog.streams_of(need.property, need.kind, cut["CAT"])), shard) for need in needs
+    ]
     frames = _frames(needs, wanted, now, cut, store, calibrations(catalog, cut["CAT"]))
     freshness = {n.name: _freshness(n, w.num_rows, frames[n.name], now) for n, w in zip(needs, wanted, strict=True)}
     streams = [
@@ -76,6 +78,11 @@ def _belong(things: pa.Table, practice: Practice, shard: str) -> pa.Array:
     return pa.array([zlib.crc32(str(value).encode()) % practice.shards == number for value in values], pa.bool_())
 
 
+def _told_in(need: Need, streams: pa.Table) -> pa.Table:
+    """Those of some streams that tell in the unit that the practice expects: metres are no kelvins."""
+    return streams.filter(pc.equal(streams.column("unit"), need.unit)) if need.unit else streams
+
+
 def _of(things: pa.Table, rows: pa.Table, shard: str) -> pa.Table:
     """The rows of a table that are of some things."""
     return rows if shard == "all" else rows.filter(pc.is_in(rows.column("thing"), things.column("thing")))
@@ -98,7 +105,8 @@ def require_needs(practice: Practice, view: View) -> None:
             continue
         fresh = view.freshness[need.name]
         if fresh.streams == 0:
-            raise NeedUnmet(need.name, f"no stream of '{need.property}' of any '{need.kind}' is registered")
+            unit = f" in {need.unit}" if need.unit else ""
+            raise NeedUnmet(need.name, f"no stream of '{need.property}' of any '{need.kind}'{unit} is registered")
         if fresh.fresh == 0:
             raise NeedUnmet(need.name, f"none of {fresh.streams} streams has a reading younger than {need.stale:g} s")
 

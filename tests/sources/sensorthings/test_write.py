@@ -143,7 +143,7 @@ def changed(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ),
         ("Things", changed(EXAMPLES["Things"], Datastreams=[{"@iot.id": 1}]), "cannot move"),
         ("Datastreams", changed(STREAM, observationType=COMPLEX_TYPE), "of that type are MultiDatastreams"),
-        ("Datastreams", changed(STREAM, unitOfMeasurement={"symbol": "smoots"}), "unknown unit 'smoots'"),
+        ("Datastreams", changed(STREAM, unitOfMeasurement={"symbol": "smoots" * 11}), "unknown unit 'smoots"),
         ("Datastreams", changed(STREAM, unitOfMeasurement="%"), "unitOfMeasurement must be an object"),
         ("Datastreams", changed(STREAM, Sensor={"name": "x"}), "Datastream/Sensor/description is missing"),
         ("Datastreams", changed(STREAM, properties={"access": "secret"}), "access must be one of"),

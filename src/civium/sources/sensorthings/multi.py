@@ -6,7 +6,7 @@ from typing import Any
 from civium.core import InputRefused
 from civium.engines.catalog.streams import COMPLEX_TYPE, COUNT, NUMBER, VALUE_TYPES
 from civium.sources.sensorthings.model import UNIT_COLUMNS
-from civium.sources.units import to_si
+from civium.sources.units import as_told
 
 TYPES, UNITS, PROPERTIES = "multiObservationDataTypes", "unitOfMeasurements", "ObservedProperties"
 LISTS = (TYPES, UNITS, PROPERTIES)
@@ -58,7 +58,7 @@ def _unit(unit: Any, number: bool, where: str) -> dict[str, Any]:
             raise InputRefused(f"{where}/{name} must be a text")
     if number:
         try:
-            to_si(unit.get("symbol"), unit.get("name"))
+            as_told(unit.get("symbol"), unit.get("name"))
         except InputRefused as error:
             raise InputRefused(f"{where}: {error.why}") from None
     return {column: unit.get(name) for name, column in UNIT_COLUMNS.items()}

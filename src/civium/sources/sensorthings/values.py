@@ -9,7 +9,7 @@ from civium.core import Access, InputRefused
 from civium.engines.catalog import COUNT, JSON, NUMBER
 from civium.engines.catalog.streams import COMPLEX_TYPE, VALUE_TYPES
 from civium.sources.sensorthings.model import UNIT_COLUMNS
-from civium.sources.units import to_si
+from civium.sources.units import as_told
 
 AS_JSON = ("{", "[", '"', " ")  # what begins so in a column of documents is JSON
 
@@ -28,7 +28,7 @@ def unit(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     row: dict[str, Any] = {column: told.get(name) for name, column in UNIT_COLUMNS.items()}
     if kind in (NUMBER, COUNT):
         try:
-            si = to_si(told.get("symbol"), told.get("name"))
+            si = as_told(told.get("symbol"), told.get("name"))
         except InputRefused as error:
             raise InputRefused(f"{where}: {error.why}") from None
         row |= {"si_unit": si.si_unit, "factor": si.factor, "offset": si.offset}
