@@ -11,17 +11,19 @@ class SignalParams(Params):
 
     lapse: float = 15.0  # how long a wish holds
     patience: float = 25.0  # after which a wish that is not shown is thought over
-    greens: tuple[float, ...] = (5.0, 10.0, 20.0, 30.0)  # green times that a stage is judged by
-    hysteresis: float = 1.1  # how many times better another stage must be
+    horizon: float = 60.0  # how far sequences of stages are looked ahead
+    beam: int = 12  # sequences that are kept for each first and last stage
+    remaining: float = 8.0  # waiting of a vehicle that is left over and not served at the end of the horizon
+    margin: float = 2.0  # waiting that a change must save [vehicle seconds]
+    halted: float = 5.0  # after which a queue that does not move in green is thought to wait for something else
     headway: float = 2.0  # protected discharge before anything is learned
     permissive_headway: float = 5.0
     start_loss: float = 1.5  # from green to the first vehicle's moving
     slowest: float = 0.02  # bounds of what is learned about a lane's discharge
     fastest: float = 0.7
-    learning: float = 0.2  # share of a new observation
+    learning: float = 0.05  # share of a new observation
     inflow_time: float = 120.0  # over which inflow is smoothed
-    aging: float = 3.0  # how much more a queue counts for each minute that it has stood
-    oldest: float = 90.0  # no older counts more
+    oldest: float = 90.0  # age of a queue that is old: no older counts
     platoon: float = 4.0  # vehicles in sight that still count as a queue when none stands
     full: float = 0.8  # share of an exit's length taken by standing vehicles at which it is full
     jam: float = 0.8  # share of what a lane's cameras can see taken by standing vehicles at which it is jammed

@@ -75,7 +75,8 @@ def test_a_wish_that_the_head_does_not_follow_is_thought_over() -> None:
     assert wished(plans[-1]) == 1.0
 
     def at(t: int) -> View:
-        return views.view(instant(t), {"west": 9, "east": 9} if t < 15 else {"north": 9 + t % 2}, shown=0.0)
+        queues = {"west": 9, "east": 9} if t < 15 else {"north": 9 + t % 2}
+        return views.view(instant(t), queues, shown=0.0, flows={"north": 2})
 
     plans, _ = turns(at, 10)
     assert wished(plans[2]) == 1.0
