@@ -88,6 +88,14 @@ def test_the_stage_shown_is_kept_while_its_queue_flows() -> None:
     assert all(wished(p) == 0.0 for p in plans)
 
 
+def test_a_queue_that_its_green_does_not_move_does_not_hold_it() -> None:
+    queues = {"north": 6.0, "west": 3.0}
+    moving, _ = turns(lambda t: views.view(instant(t), queues, flows={"north": 2}), 4)
+    assert [wished(p) for p in moving] == [0.0] * 4
+    stuck, _ = turns(lambda t: views.view(instant(t), queues), 4)
+    assert wished(stuck[-1]) == 1.0
+
+
 def test_a_full_exit_is_not_fed() -> None:
     queues = {"north": 10.0, "south": 10.0, "west": 2.0}
     free, _ = turns(lambda t: views.view(instant(t), queues, shown=1.0), 2)
