@@ -73,6 +73,6 @@ def test_a_backup_brings_corrections_and_what_was_taken_away_along(
         assert http.get(f"/v1.1/{seen[0]}").json()["result"] == 6
         assert http.get(f"/v1.1/Datastreams({gone})").status_code == 404
         again = http.post(f"/v1.1/Datastreams({gone})/Observations", json={"result": 1})
-        assert again.status_code == 400
+        assert again.status_code == 404
     finally:
         restored.stop()

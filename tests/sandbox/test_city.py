@@ -129,7 +129,7 @@ def test_a_wish_turns_a_signal_and_the_fact_returns_with_its_decision(work: Path
                 "until": (platform.times[-1] + timedelta(seconds=60)).isoformat()}  # fmt: skip
         user, password = broker.login
         async with aiomqtt.Client(*broker.mqtt, username=user, password=password) as city:
-            await city.publish(f"v1.1/TaskingCapabilities({actuator})/Tasks", json.dumps(task), qos=1)
+            await city.publish(f"civium-out/TaskingCapabilities({actuator})/Tasks", json.dumps(task), qos=1)
         await told(platform, len(platform.times) + 45)
         sandbox.stop()
 

@@ -156,10 +156,11 @@ def with_broker(folder: Path, scene: Callable[[NatsServer, MqttGateway], Awaitab
     asyncio.run(run())
 
 
-async def send_task(broker: NatsServer, payload: bytes, topic: str = "v1.1/TaskingCapabilities(7)/Tasks") -> None:
+async def send_task(broker: NatsServer, payload: bytes, topic: str = "TaskingCapabilities(7)/Tasks") -> None:
+    """As a city does: what it says on ``civium-out`` is heard on ``v1.1``."""
     user, password = broker.login
     async with aiomqtt.Client(*broker.mqtt, username=user, password=password) as city:
-        await city.publish(topic, payload, qos=1)
+        await city.publish(f"civium-out/{topic}", payload, qos=1)
 
 
 def test_a_task_reaches_the_devices_and_nonsense_does_not(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_task_reaches_the_devices_and_nonsense_does_not(tmp_path: Path) -> Non
     async def scene(broker: NatsServer, mqtt: MqttGateway) -> None:
         await send_task(broker, b"green please")
         await send_task(broker, json.dumps(task | {"until": "soon"}).encode())
-        await send_task(broker, json.dumps(task).encode(), "v1.1/Something/Tasks")
+        await send_task(broker, json.dumps(task).encode(), "Something/Tasks")
         await send_task(broker, json.dumps(task).encode())
         await until(lambda: mqtt.unreadable == 3 and mqtt._incoming)
         assert mqtt.take() == [Task(7, "d/0", 2, NOW + 15 * SECOND, "d")]

@@ -59,11 +59,11 @@ class Posts:
             if received is None:
                 return
             body = received
+            check_stream(city.catalog, kind.decode(), stream)
             if is_array(body):
                 await self._app(scope, _again(body, receive), send)
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
-            check_stream(city.catalog, kind.decode(), stream)
             permit_reading(caller, city.rights, city.catalog, reading.stream)
             hidden = reading.feature is not None and not city.rights.readable(caller).whole
             if hidden or needs_place(reading, city.catalog):  # the routes look whether it may be known of
@@ -89,12 +89,15 @@ class Posts:
 
 def check_stream(catalog: Catalog, kind: str, stream: int | None) -> None:
     """Refuse (404) Observations sent to a Datastream or MultiDatastream, as ``kind`` says, that is none."""
-    streams = catalog.streams
-    if stream is None:
-        return
-    there = 0 < stream < len(streams.exists) and streams.exists[stream]
-    if not there or (streams.value_type[stream] == COMPLEX) != (kind == "MultiDatastream"):
+    if stream is not None and not is_there(catalog, kind, stream):
         raise InputRefused(f"there is no {kind} {stream}", status=404)
+
+
+def is_there(catalog: Catalog, kind: str, stream: int) -> bool:
+    """Whether there is such a Datastream, or MultiDatastream."""
+    streams = catalog.streams
+    known = 0 < stream < len(streams.exists) and bool(streams.exists[stream])
+    return known and (streams.value_type[stream] == COMPLEX) == (kind == "MultiDatastream")
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -31,7 +31,7 @@ from civium.sources.sensorthings.observations import InlineEntity, decode_readin
 from civium.web.doors import key_of, most_bytes, put_off, refusal
 from civium.web.heads import BoundedHeads
 from civium.web.identity import bearer
-from civium.web.posts import LONGEST, observations_of
+from civium.web.posts import LONGEST, is_there, observations_of
 from civium.web.rules import Need, meets
 
 _START = re.compile(rb"POST /v1\.1/(?:Datastreams\(([0-9]{1,18})\)/)?Observations HTTP/1\.1\r\n")
@@ -127,10 +127,11 @@ class QuickPosts(BoundedHeads):
             return 0
         body = data[end + 4 : length]
         intake: Intake = self._site.city.intake
+        stream = int(start[1]) if start[1] else None
         try:
-            if is_array(body):
+            if is_array(body) or (stream is not None and not is_there(self._site.city.catalog, "Datastream", stream)):
                 return 0
-            reading = decode_reading(body, int(start[1]) if start[1] else None, key_of(head.key))
+            reading = decode_reading(body, stream, key_of(head.key))
             if not self._site.city.rights.writable(caller).holds(reading.stream):
                 return 0  # no such stream, or not for this sender
             if self._site.city.catalog.streams.value_type[reading.stream] == COMPLEX:

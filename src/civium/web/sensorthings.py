@@ -110,13 +110,12 @@ async def post_to_stream(request: Request, stream: int) -> Response:
 
 async def _post(request: Request, stream: int | None, path: str) -> Response:
     body = await body_of(request)
+    check_stream(city_of(request).catalog, path.partition("s(")[0], stream)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     try:
         batch = decode_observations(body, stream, city_of(request).clock.now(), key)
     except InlineEntity:
         return await _create(request, path, body)
-    if not batch.refused:
-        check_stream(city_of(request).catalog, path.partition("s(")[0], stream)
     batch = await _placed(request, batch, whole=whole(request))
     return await _store(request, batch, body)
 
