@@ -42,7 +42,7 @@ def test_a_policy_that_there_is_not_is_refused_with_what_there_is(practice: str,
 @pytest.mark.timeout(600)
 def test_more_demand_means_more_delay_and_a_policy_with_other_parameters_is_another(tmp_path: Path) -> None:
     generated(tmp_path)
-    module, policies = policies_of("signal_control", ["fixed", "adaptive", 'adaptive:{"margin": 8.0}'])
+    module, policies = policies_of("signal_control", ["fixed", "adaptive", 'adaptive:{"hysteresis": 3.0}'])
     future = Future((0.4, 0.8), (1,), tmp_path, tmp_path, tmp_path, 8.0, 5)
     told: list[float] = []
     compute = ProcessCompute(2, _ready)

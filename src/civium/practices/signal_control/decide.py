@@ -1,7 +1,8 @@
-"""Which stage each signal should show next: the one with which the best sequence begins that the next minute allows.
+"""Which stage each signal should show next: the one that lets most vehicles go per second, its change included.
 
-Only the first step of a sequence is wished for; five seconds later all is looked at again. The stage that is shown goes
-on until a change saves waiting by more than the margin.
+The index of a stage is the number of vehicles expected to leave in the best of a few green times, over change time
+plus green time (Lämmer and Helbing, J. Stat. Mech. 2008 P04019, eq. 12); the stage that is shown needs no change, so
+it goes on until another is better by more than the hysteresis.
 """
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from civium.core.clock import MICROSECONDS
 from civium.core.practice import Command, Notice, Plan, State
 from civium.core.view import View, column
-from civium.practices.signal_control.ahead import waiting_ahead
 from civium.practices.signal_control.layout import CAMERA, Bools, Floats, Ints, Layout, layout_of
 from civium.practices.signal_control.params import SignalParams
 from civium.practices.signal_control.sight import (
@@ -24,12 +24,10 @@ from civium.practices.signal_control.sight import (
 )
 from civium.practices.signal_control.worth import (
     aged,
-    blocked_stages,
-    halted_for,
     learned_rate,
-    near_queue,
     shown_pairs,
     smoothed_inflow,
+    stage_index,
     usual_rate,
 )
 
@@ -53,8 +51,6 @@ def start(view: View, params: SignalParams) -> State:
         "waiting": np.full(links, view.now, dtype=np.int64),
         "standing": np.zeros(lanes),
         "age": np.zeros(lanes),
-        "near": np.zeros(lanes),
-        "halted": np.zeros(lanes),
         "inflow": np.zeros(lanes),
         "rate": usual_rate(layout, params),
         "detector": layout.detector.copy(),
@@ -94,12 +90,9 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
     ignored = (stage >= 0) & (stage != state["wished"]) & (now - state["asked"] > _us(params.patience))
     current = np.where((state["wished"] >= 0) & ~ignored, state["wished"], stage)
     settled = (stage == current) & (now - since >= _min_green(layout, stage) * MICROSECONDS)
-    near = near_queue(layout, seen)
-    halted = halted_for(layout, state, stage, near, lanes, passed)
-    green = (now - since) / MICROSECONDS
-    ahead = waiting_ahead(layout, seen, inflow, rate, shut, halted >= params.halted, current, green, params)
-    forced = _forced(layout, waiting, blocked_stages(layout, lanes, shut), now, params)
-    choice = _choose(layout, ahead, forced, current, settled, params.margin)
+    index, blocked = stage_index(layout, lanes, inflow, rate, shut, age, current, params)
+    forced = _forced(layout, waiting, blocked, now, params)
+    choice = _choose(layout, index, forced, current, settled, params.hysteresis)
     full = jammed(layout, lanes, age, params.jam, params.oldest)
     choice = np.where(failed | full | ~layout.controllable, UNKNOWN, choice)
 
@@ -119,8 +112,6 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
         "waiting": waiting,
         "standing": lanes.standing,
         "age": age,
-        "near": near,
-        "halted": halted,
         "inflow": inflow,
         "rate": rate,
         "detector": layout.detector,
@@ -201,18 +192,18 @@ def _forced(layout: Layout, waiting: Ints, blocked: Bools, now: int, params: Sig
     return forced
 
 
-def _choose(layout: Layout, ahead: Floats, forced: Ints, current: Ints, settled: Bools, margin: float) -> Ints:
-    """Number of the stage to wish for within its signal; ``ahead``: waiting to come, by stage."""
+def _choose(layout: Layout, index: Floats, forced: Ints, current: Ints, settled: Bools, hysteresis: float) -> Ints:
+    """Stage index within its signal to wish for."""
     choice = current.copy()
     for s in range(len(layout.signal)):
         first, last = int(layout.first_stage[s]), int(layout.first_stage[s + 1])
         at = int(current[s])
         if at >= 0 and not settled[s]:
             continue
-        best = int(np.argmin(ahead[first:last]))
+        best = int(np.argmax(index[first:last]))
         if forced[s] >= 0:
             choice[s] = forced[s] - first
-        elif at < 0 or ahead[first + best] < ahead[first + at] - margin:
+        elif at < 0 or index[first + best] > index[first + at] * hysteresis + 1e-6:
             choice[s] = best
     return choice
 
@@ -238,7 +229,7 @@ def _commands(
         elif choice[s] == current[s]:
             why = "no other phase is clearly better yet"
         else:
-            why = "least waiting in the next minute, its change included"
+            why = "it lets most vehicles go per second, its change included"
         because = f"phase {choice[s]}: {why}; {sighted[s]:.0f} vehicles in sight"
         commands.append(Command(actuator, float(choice[s]), until, because=because))
     return tuple(commands)

@@ -1,11 +1,13 @@
-"""How each lane does under each stage: discharge, inflow, age of the queue, and what keeps it from moving."""
+"""What each stage is worth now: vehicles that leave per second in its best green time, its change included."""
 
 import numpy as np
 
 from civium.core.practice import State
 from civium.practices.signal_control.layout import Bools, Floats, Ints, Layout
 from civium.practices.signal_control.params import SignalParams
-from civium.practices.signal_control.sight import Lanes, Readings
+from civium.practices.signal_control.sight import Lanes
+
+CROSSING_S = 7.0  # a vehicle at speed crosses the range of a camera in this time: later ones are not in sight yet
 
 
 def shown_pairs(layout: Layout, stage: Ints) -> Bools:
@@ -53,38 +55,50 @@ def smoothed_inflow(state: State, lanes: Lanes, elapsed: float, params: SignalPa
     return inflow
 
 
-def near_queue(layout: Layout, seen: Readings) -> Floats:
-    """By lane: vehicles that stand at the stop line itself; none where no camera looks."""
-    near = layout.watch_distance == 0
-    standing: Floats = np.zeros(len(layout.lane_signal))
-    np.add.at(standing, layout.watch_lane[near], np.nan_to_num(seen.queue)[layout.watch_detector[near]])
-    return standing
+def stage_index(
+    layout: Layout,
+    lanes: Lanes,
+    inflow: Floats,
+    rate: Floats,
+    shut: Bools,
+    age: Floats,
+    current: Ints,
+    params: SignalParams,
+) -> tuple[Floats, Bools]:
+    """Index of each stage [weighted vehicles/s], and whether most of whom it would serve would not find room.
 
-
-def halted_for(layout: Layout, state: State, stage: Ints, near: Floats, lanes: Lanes, elapsed: float) -> Floats:
-    """For how long [s] each lane's queue has not moved although it has green: the first in it waits for something else.
-
-    ``near``: the queue at the stop line. Where no loop tells that nobody passed, 0.
+    ``shut``: by movement, whether its exit is full; ``age``: by lane, for how long its queue has stood [s];
+    ``current``: by signal, the stage that needs no change (-1 = none).
     """
-    same = (state["stage"] == stage)[layout.stage_signal[layout.pair_stage]]
-    green = np.zeros(len(near), dtype=bool)
-    green[layout.pair_lane[shown_pairs(layout, stage) & same]] = True
-    stands = green & (state["near"] >= 1.0) & (near >= state["near"]) & lanes.counted & (lanes.passed == 0)
-    halted: Floats = np.where(stands, state["halted"] + max(elapsed, 0.0), 0.0)
-    return halted
-
-
-def blocked_stages(layout: Layout, lanes: Lanes, shut: Bools) -> Bools:
-    """Stages most of whose vehicles would not find room. ``shut``: by movement, whether its exit is full."""
-    movement, share = layout.serve_movement, layout.movement_share[layout.serve_movement]
     pairs, stages = len(layout.pair_stage), len(layout.stage_signal)
+    movement, share = layout.serve_movement, layout.movement_share[layout.serve_movement]
+    free_share = np.bincount(layout.serve_pair, share * ~shut[movement], pairs)
+    shut_share = np.bincount(layout.serve_pair, share * shut[movement], pairs)
+    weight = 1.0 + params.aging * age[layout.pair_lane] / 60.0
+    before_held = free_share / np.maximum(1.0 - free_share, 1e-9)  # vehicles before the first that may not go
     total = lanes.total[layout.pair_lane]
-    free, stuck = (
-        np.bincount(layout.pair_stage, total * np.bincount(layout.serve_pair, share * those[movement], pairs), stages)
-        for those in (~shut, shut)
-    )
-    blocked: Bools = (stuck > 0) & (stuck >= free)
-    return blocked
+    change = _change(layout, current, params)
+    best = np.zeros(stages)
+    for green in params.greens:
+        ahead = change[layout.pair_stage] + green
+        expected = total + inflow[layout.pair_lane] * np.maximum(ahead - CROSSING_S, 0.0)
+        able = green * rate
+        served = np.minimum(np.minimum(expected * np.minimum(free_share, 1.0), before_held), able)
+        stuck = np.minimum(expected * shut_share, able)
+        gain = np.bincount(layout.pair_stage, (served - stuck) * weight, stages) / (change + green)
+        best = np.maximum(best, gain)
+    served_total = np.bincount(layout.pair_stage, total * free_share, stages)
+    stuck_total = np.bincount(layout.pair_stage, total * shut_share, stages)
+    return best, (stuck_total > 0) & (stuck_total >= served_total)
+
+
+def _change(layout: Layout, current: Ints, params: SignalParams) -> Floats:
+    """Time [s] until vehicles move in each stage, from the stage that is current."""
+    signal = layout.stage_signal
+    own = np.arange(len(signal)) - layout.first_stage[signal]
+    at = current[signal]
+    change = layout.change[layout.first_stage[signal] + np.maximum(at, 0), own] + params.start_loss
+    return np.where((at == own) | (at < 0), 0.0, change)
 
 
 def aged(state: State, lanes: Lanes, elapsed: float, params: SignalParams) -> Floats:

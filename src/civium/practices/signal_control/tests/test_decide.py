@@ -75,8 +75,7 @@ def test_a_wish_that_the_head_does_not_follow_is_thought_over() -> None:
     assert wished(plans[-1]) == 1.0
 
     def at(t: int) -> View:
-        queues = {"west": 9, "east": 9} if t < 15 else {"north": 9 + t % 2}
-        return views.view(instant(t), queues, shown=0.0, flows={"north": 2})
+        return views.view(instant(t), {"west": 9, "east": 9} if t < 15 else {"north": 9 + t % 2}, shown=0.0)
 
     plans, _ = turns(at, 10)
     assert wished(plans[2]) == 1.0
@@ -86,14 +85,6 @@ def test_a_wish_that_the_head_does_not_follow_is_thought_over() -> None:
 def test_the_stage_shown_is_kept_while_its_queue_flows() -> None:
     plans, _ = turns(lambda t: views.view(instant(t), {"north": 12 - t / 5, "west": 1}, flows={"north": 2}), 5)
     assert all(wished(p) == 0.0 for p in plans)
-
-
-def test_a_queue_that_its_green_does_not_move_does_not_hold_it() -> None:
-    queues = {"north": 6.0, "west": 3.0}
-    moving, _ = turns(lambda t: views.view(instant(t), queues, flows={"north": 2}), 4)
-    assert [wished(p) for p in moving] == [0.0] * 4
-    stuck, _ = turns(lambda t: views.view(instant(t), queues), 4)
-    assert wished(stuck[-1]) == 1.0
 
 
 def test_a_full_exit_is_not_fed() -> None:
