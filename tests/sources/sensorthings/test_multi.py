@@ -132,7 +132,7 @@ def test_a_result_of_other_values_is_refused(city: City, result: Any, why: str) 
         ({"ObservedProperties": []}, "must name 1 to"),
         ({"ObservedProperties": None}, "ObservedProperties is missing"),
         ({"multiObservationDataTypes": [OM + "Measurement", "x", "y", "z"]}, r"multiObservationDataTypes\[1\]"),
-        ({"unitOfMeasurements": [{"symbol": "parrots per hour"}, *UNITS[1:]]}, r"unitOfMeasurements\[0\]"),
+        ({"unitOfMeasurements": [{"symbol": "parrots per hour" * 5}, *UNITS[1:]]}, r"unitOfMeasurements\[0\]"),
         ({"observationType": OM + "Measurement"}, "observationType must be"),
         ({"ObservedProperty": {"@iot.id": 1}}, "no property 'ObservedProperty'"),
     ],
