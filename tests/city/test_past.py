@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from civium.client import CityClient
+from civium.core import InputRefused
 from tests.city.conftest import CityProcess
 
 HOUR = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=40)
@@ -92,3 +93,15 @@ def test_where_a_restricted_one_was_is_told_to_those_who_may_know(sea: CityProce
     assert any(24.99 in row for row in mine["lon"])
     assert len(theirs["thing"]) == 1
     assert not any(24.99 in row for row in theirs["lon"])
+
+
+def test_a_short_step_of_many_streams_is_refused_though_it_asks_for_one_moment(sea: CityProcess) -> None:
+    lines = [
+        json.dumps({"key": f"buoy/{n}", "kind": "buoy", "streams": [{"property": "water_level", "unit": "m"}]})
+        for n in range(1500)
+    ]
+    sea.client.post("/api/register?ids=false", content="\n".join(lines).encode())
+    moment = {"kind": "buoy", "property": "water_level", "from": HOUR.isoformat(), "to": HOUR.isoformat()}
+    with pytest.raises(InputRefused, match="take a longer step"):
+        sea.client.get("/api/map/past", step=1, **moment)
+    assert len(sea.client.get("/api/map/past", step=10, **moment)["thing"]) == 1500

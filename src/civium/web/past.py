@@ -49,7 +49,8 @@ def past_of(city: City, reach: Reach, kind: str, property: str, start: int, end:
     """
     streams, moving = (streams_of(city, reach, kind, name) for name in (property, PROPERTY))
     steps = _Steps(start, end, int(step_s * MICROSECONDS))
-    if steps.count * max(streams.num_rows + 2 * moving.num_rows, 1) > MOST_FIGURES:
+    figures = max(streams.num_rows + 2 * moving.num_rows, 1)
+    if steps.count * figures > MOST_FIGURES or (steps.before + steps.count) * figures > 2 * MOST_FIGURES:
         raise InputRefused(f"this asks for more than {MOST_FIGURES:,} figures: take a longer step", status=413)
     frame, n, told = _read(city, streams, "o.value", steps)
     values = steps.held(streams.num_rows, frame, n, told.to_numpy(zero_copy_only=False))
