@@ -125,7 +125,9 @@ def ask(status: str, *, value: float = 2.0) -> tuple[list[str | None], list[Requ
         transport, there = await loop.create_datagram_endpoint(lambda: _Controller(status), local_addr=("127.0.0.1", 0))
         port = transport.get_extra_info("sockname")[1]
         address = f"udp://127.0.0.1:{port}?intersection=17&region=3&station=4711"
-        task = Task("emergency_corridor.all.1/0", "emergency_corridor.all.1", 5, address, value, NOW + 7 * MICROSECONDS)
+        task = Task(
+            "emergency_corridor.all.1/0", 1, NOW, "emergency_corridor.all.1", 5, address, value, NOW + 7 * MICROSECONDS
+        )
         sender = V2xSender(FixedClock(NOW))
         try:
             return await sender.send([task]), there.asked

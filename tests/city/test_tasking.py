@@ -54,6 +54,8 @@ def test_a_task_reaches_the_device_and_is_done_when_the_device_says_so(new_city:
     assert made["status"] in ("admitted", "sent")
     assert made["taskingParameters"]["value"] == told["value"] == 80
     assert told["taskingParameters"]["value"] == 80
+    assert told["@iot.id"] == made["@iot.id"]
+    assert datetime.fromisoformat(told["creationTime"]) == datetime.fromisoformat(made["creationTime"])
     assert made["taskingParameters"]["tier"] == "duty"
     assert made["properties"] == {"decision": told["decision"], "practice": "operator", "who": "local for Ada"}
     table = pa.table({

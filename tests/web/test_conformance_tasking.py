@@ -14,7 +14,7 @@ from civium.city_folder import token
 from tests.city.conftest import CityProcess, city
 from tests.city.test_mqtt_topics import PATIENCE_S, listening, mosquitto_pub
 from tests.city.test_spine import wait_for
-from tests.web.standard import Door, ref, thing
+from tests.web.standard import Door, ref, stream, thing
 
 __all__ = ["city"]
 
@@ -68,13 +68,45 @@ def test_an_actuator_alone_waits_for_its_capability(door: Door) -> None:
     made = door.make("TaskingCapabilities", capability("open", Thing=ref(of), Actuator=ref(it)))
     assert door.ids(f"Actuators({it})/TaskingCapabilities") == [made]
     assert door.ids(f"Things({of})/TaskingCapabilities") == [made]
-    for path, body in (("TaskingCapabilities", capability("again", Thing=ref(of), Actuator=ref(it))),
-                       (f"Actuators({it})/TaskingCapabilities", capability("again", Thing=ref(of)))):  # fmt: skip
-        assert "already" in door.send("POST", path, body, 409).json()["message"]
     twice = door.make("Actuators", actuator("pump"))
     door.make(f"Actuators({twice})/TaskingCapabilities", capability("run", Thing=ref(of)))
     deep = door.make("Actuators", actuator("fan", TaskingCapabilities=[capability("blow", Thing=thing("duct"))]))
     assert door.get(f"Actuators({deep})/TaskingCapabilities")["value"][0]["name"] == "blow"
+
+
+def test_an_actuator_has_several_capabilities(door: Door) -> None:
+    of, other = door.make("Things", thing("hall")), door.make("Things", thing("yard"))
+    both = [capability("dim", POSITION, Thing=ref(of)), capability("tint", Thing=ref(of))]
+    it = door.make("Actuators", actuator("panel", TaskingCapabilities=both))
+    more = door.make("TaskingCapabilities", capability("blink", Thing=ref(other), Actuator=ref(it)))
+    last = door.make(f"Actuators({it})/TaskingCapabilities", capability("fade", POSITION, Thing=ref(of)))
+    mine = door.ids(f"Actuators({it})/TaskingCapabilities")
+    assert len({*mine, it, more, last}) == 4
+    assert set(door.ids("Actuators?$filter=name ne 'none'")) & set(mine) == {it}  # the others are no Actuators
+    for one in mine:
+        assert door.get(f"TaskingCapabilities({one})/Actuator")["@iot.id"] == it
+    assert door.ids(f"Things({other})/TaskingCapabilities") == [more]
+    assert door.ids("TaskingCapabilities?$filter=Actuator/name eq 'panel' and name eq 'fade'") == [last]
+    expanded = door.get(f"Actuators({it})?$expand=TaskingCapabilities($select=name;$orderby=id)")
+    assert [one["name"] for one in expanded["TaskingCapabilities"]] == ["dim", "tint", "blink", "fade"]
+    # The guard gives each to one at a time, whoever holds the others.
+    tasks = [
+        door.make(f"TaskingCapabilities({one})/Tasks", {"taskingParameters": {"opening": 1}}) for one in (it, last)
+    ]
+    assert [door.get(f"Tasks({one})/TaskingCapability")["@iot.id"] for one in tasks] == [it, last]
+    assert all(door.get(f"Tasks({one})")["status"] in ("admitted", "sent") for one in tasks)
+    door.send("PATCH", f"TaskingCapabilities({more})", {"name": "flash"})
+    door.send("GET", f"Actuators({more})", status=404)
+    door.send("POST", "TaskingCapabilities", capability("no", Thing=ref(of), Actuator=ref(more)), 400)
+    door.send("DELETE", f"TaskingCapabilities({last})")
+    door.send("DELETE", f"TaskingCapabilities({it})")
+    assert door.get(f"Actuators({it})")["name"] == "panel"
+    assert set(door.ids(f"Actuators({it})/TaskingCapabilities")) == set(mine) - {it, last}
+    again = door.make("TaskingCapabilities", capability("dim", POSITION, Thing=ref(of), Actuator=ref(it)))
+    assert again == it
+    door.send("DELETE", f"Actuators({it})")
+    for one in mine:
+        door.send("GET", f"TaskingCapabilities({one})", status=404)
 
 
 def test_capabilities_come_with_a_thing(door: Door) -> None:
@@ -132,6 +164,26 @@ def test_both_are_changed_and_taken_away(door: Door) -> None:
     door.send("DELETE", f"Actuators({made})")
     for path in (f"Actuators({made})", f"TaskingCapabilities({again})"):
         door.send("GET", path, status=404)
+
+
+def test_both_are_heard_by_mqtt(door: Door, city: CityProcess) -> None:
+    of = door.make("Things", thing("bridge"))
+    it = door.make("Actuators", actuator("span"))
+    closed = door.make("Things", thing("vault"))
+    door.make("Datastreams", stream(Thing=ref(closed), properties={"access": "restricted"}))
+    topics = ("v1.1/TaskingCapabilities", f"v1.1/Actuators({it})/TaskingCapabilities", f"v1.1/Actuators({it})",
+              f"v1.1/Actuators({it})/name", f"v1.1/TaskingCapabilities({it})/taskingParameters")  # fmt: skip
+    with listening(city, *topics) as following:
+        door.make("TaskingCapabilities", capability("raise", POSITION, Thing=ref(of), Actuator=ref(it)))
+        heard = dict(following() for _ in range(3))
+        assert [heard[topic]["name"] for topic in topics[:2]] == ["raise", "raise"]
+        assert heard[topics[4]]["taskingParameters"] == POSITION
+        door.send("PATCH", f"Actuators({it})", {"name": "leaf"})
+        heard = dict(following() for _ in range(2))  # of the Actuator alone: its capability is as it was
+        assert (heard[topics[2]]["name"], heard[topics[3]]) == ("leaf", {"name": "leaf"})
+        door.make("TaskingCapabilities", capability("hidden", POSITION, Thing=ref(closed), Actuator=actuator()))
+        door.make(f"Actuators({it})/TaskingCapabilities", capability("lower", POSITION, Thing=ref(of)))
+        assert {following()[1]["name"] for _ in range(2)} == {"lower"}  # what is hidden is told to nobody
 
 
 def test_an_actuator_of_the_register_is_changed_as_well(door: Door, city: CityProcess) -> None:

@@ -21,8 +21,8 @@ from civium.engines.passing import TROUBLE
 from civium.ledger.projection import decides
 from civium.ledger.record import Ledger, events_entry
 
-# What was admitted: the event, the command, and its parameters where they have names of their own.
-_Sent = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any] | None]
+# What was admitted: the event, the command, and the decision that it is of.
+_Sent = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]
 WriteEstimates = Callable[[str, str, list[Estimate], bool], Awaitable[None]]
 _RETRY_S = 0.5
 _MARK = "outbox"
@@ -96,13 +96,15 @@ class Outbox:
         if admitted:
             plans = {entry["id"]: entry} if decides(entry) else await self._turns(admitted)
             of = [(e, plans[e["decision"]]) for e in admitted]
-            commands = [(e, one["plan"]["commands"][e["command"]], one.get("parameters")) for e, one in of]
+            commands = [(e, one["plan"]["commands"][e["command"]], one) for e, one in of]
             await self._send(commands, now)
         if decides(entry) and entry["plan"]["estimates"]:
             estimates = [msgspec.convert(e, Estimate) for e in entry["plan"]["estimates"]]
             await self._write_estimates(entry["practice"], entry["id"], estimates, again)
 
     async def _send(self, commands: Sequence[_Sent], now: int) -> None:
+        await self._ledger.catch_up()
+        numbers = await asyncio.to_thread(self._ledger.projection.tasks, {e["decision"] for e, _, _ in commands})
         about = await asyncio.to_thread(self._catalog.last, ACTUATORS.name, [c["actuator"] for _, c, _ in commands])
         events: list[DecisionEvent] = []
         for protocol, sender in self._senders.items():
@@ -118,14 +120,16 @@ class Outbox:
             tasks = [
                 Task(
                     id=f"{e['decision']}/{e['command']}",
+                    number=numbers[e["decision"], e["command"]],
+                    created=decision["tick"],
                     decision=e["decision"],
                     actuator=c["actuator"],
                     address=about[c["actuator"]]["address"],
                     value=c["value"],
                     until=c["until"],
-                    parameters=parameters,
+                    parameters=decision.get("parameters"),
                 )
-                for e, c, parameters in mine
+                for e, c, decision in mine
             ]
             for (e, _, _), why in zip(mine, await sender.send(tasks) if tasks else [], strict=True):
                 what = "sent" if why is None else "failed"

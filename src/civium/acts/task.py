@@ -11,9 +11,12 @@ from civium.core import to_datetime
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``id`` makes a repeat harmless: a device ignores a task that it has seen. ``until`` [us since epoch]."""
+    """``id`` makes a repeat harmless: a device ignores a task that it has seen. ``until`` and ``created`` [us since
+    epoch]; ``number`` is the id of the SensorThings Task."""
 
     id: str
+    number: int
+    created: int
     decision: str
     actuator: int
     address: str
@@ -22,10 +25,12 @@ class Task:
     parameters: Mapping[str, Any] | None = None  # by the names that its capability has for them
 
     def encode(self) -> bytes:
-        """What the device reads (JSON); ``taskingParameters`` as a client of the standard looks for them."""
+        """What the device reads (JSON); in it what a client of the standard looks for in a Task."""
         until, own = to_datetime(self.until).isoformat(), self.parameters
         return msgspec.json.encode(
             {
+                "@iot.id": self.number,
+                "creationTime": to_datetime(self.created).isoformat(),
                 "id": self.id,
                 "decision": self.decision,
                 "value": self.value,

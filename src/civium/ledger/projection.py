@@ -194,6 +194,14 @@ class Projection:
         with self.engine.connect() as connection:
             return connection.scalar(query)
 
+    def tasks(self, decisions: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The ids of the commands of some decisions, by decision and number."""
+        query = select(COMMANDS.c.decision, COMMANDS.c.number, COMMANDS.c.id).where(
+            COMMANDS.c.decision.in_(sorted(set(decisions)))
+        )
+        with self.engine.connect() as connection:
+            return {(str(decision), int(number)): int(task) for decision, number, task in connection.execute(query)}
+
     def status(self, decision: str, number: int) -> str | None:
         """What the record says last of a command; None when there is no such command."""
         query = select(COMMANDS.c.status).where(COMMANDS.c.decision == decision, COMMANDS.c.number == number)

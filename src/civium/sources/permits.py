@@ -144,8 +144,10 @@ def _things(connection: Connection, edits: Edits) -> set[int]:
     for table in ("datastreams", "actuators", "thing_locations", "historical_locations"):
         for some in (edits.rows, edits.updates, edits.deletes):
             found |= {row["thing"] for row in some.get(table, ()) if row.get("thing") is not None}
+    devices = [row["device"] for row in edits.rows.get("actuators", ()) if row.get("device") is not None]
     for owned in (ACTUATORS, HISTORICAL_LOCATIONS):
-        mine = select(owned.c.thing).where(owned.c.thing.is_not(None), among_ids(owned.c.id, _ids(edits, owned.name)))
+        ids = _ids(edits, owned.name) + (devices if owned is ACTUATORS else [])
+        mine = select(owned.c.thing).where(owned.c.thing.is_not(None), among_ids(owned.c.id, ids))
         found |= set(connection.scalars(mine))
     here = among_ids(THING_LOCATIONS.c.location, _ids(edits, "locations"))
     return found | set(connection.scalars(select(THING_LOCATIONS.c.thing).where(here)))

@@ -216,7 +216,7 @@ class Catalog:
         """What a change adds, alters and takes away, by table: parents before children, and the other way round."""
         given = {name: change.rows[name] for name in self._columns if change.rows.get(name)}
         changed = {name: change.updates[name] for name in self._columns if change.updates.get(name)}
-        gone = {name: change.deletes[name] for name in reversed(self._columns) if change.deletes.get(name)}
+        gone = {name: change.deletes[name][::-1] for name in reversed(self._columns) if change.deletes.get(name)}
         return given, changed, gone
 
     def _write(self, connection: Connection, change: Change, seq: int) -> None:

@@ -219,6 +219,7 @@ ACTUATORS = Table(
     _id(),
     _key(),
     Column("thing", Id, ForeignKey("things.id"), nullable=True),  # none: nothing may be asked of it yet
+    Column("device", Id, ForeignKey("actuators.id"), nullable=True),  # the actuator whose further capability it is
     _words("name"),
     _words("description"),
     _words("kind"),
@@ -232,6 +233,7 @@ ACTUATORS = Table(
     *(_perhaps(f"device_{name}") for name in ("name", "description", "encoding", "metadata", "properties")),
     Index(None, "thing"),
     Index(None, "kind"),
+    Index(None, "device"),
 )
 
 # Who may come in. Of a token only a digest is kept: the token itself was told once, to who made it.

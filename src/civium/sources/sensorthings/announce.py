@@ -27,12 +27,13 @@ from civium.engines.catalog.dialects import among_ids
 from civium.engines.listeners import topics
 from civium.engines.log import Log
 from civium.engines.passing import TROUBLE
+from civium.sources.sensorthings import capabilities
 from civium.sources.sensorthings.entities import Writer, choice, part
 from civium.sources.sensorthings.model import (
     BY_NAME,
+    CAPABLE,
     ENTITIES,
     OBSERVATIONS,
-    TASKING,
     TASKS,
     UNIT_COLUMNS,
     Entity,
@@ -70,7 +71,8 @@ class _Recorded:
 
 
 def _leading_to(entity: Entity) -> list[tuple[Entity, Link]]:
-    ways = [(owner, link) for owner in ENTITIES if owner.name not in TASKING for link in owner.links if link.many]
+    # Where Tasks are told behind their capability is the device's.
+    ways = [(owner, link) for owner in ENTITIES for link in owner.links if link.many and link.target != _TASK.name]
     return [(owner, link) for owner, link in ways if link.target == entity.name]
 
 
@@ -226,12 +228,16 @@ class Announcer:
     def _of_change(self, change: Change, asked: Wanted, writer: Writer) -> list[Message]:
         told: list[Message] = []
         for entity in ENTITIES:
-            if entity.table is OBSERVATIONS or entity.name in TASKING or not asked.of(entity):
+            if entity.table is OBSERVATIONS or entity is _TASK or not asked.of(entity):
                 continue
             new = [row["id"] for row in change.rows.get(entity.table.name, ())]
             altered: dict[int, set[str]] = {}
             for update in change.updates.get(entity.table.name, ()):
                 altered.setdefault(update["id"], set()).update(update.keys() - {"id"})
+            if entity.name in CAPABLE:
+                now = self._library().catalog.last(entity.table.name, sorted(altered))
+                some = {one: capabilities.touched(entity, columns, now[one]) for one, columns in altered.items()}
+                altered = {one: columns for one, columns in some.items() if columns}
             joined = _joined(entity, change)
             rows = writer.source.several(entity, sorted({*new, *altered, *joined}))
             if entity in _STREAMS and rows:

@@ -1,7 +1,8 @@
 """Plans what SensorThings clients make and change of Actuators and TaskingCapabilities (OGC 17-079r1): two sides of one
-row of the catalogue, which is no capability as long as it is of no Thing."""
+row of the catalogue, which is no capability as long as it is of no Thing. A further capability of an Actuator is a row
+of its own, which is no Actuator."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +18,13 @@ from civium.sources.sensorthings.values import document, json_text, text
 
 _CAPABILITY, _DEVICE = BY_NAME["TaskingCapability"], BY_NAME["Actuator"]
 _FROM_RECORD = ("minimum", "maximum", "choices", "unit")  # facts that the parameters say
+_OF_DEVICE = {
+    "device_name": "name",
+    "device_description": "description",
+    "device_encoding": "encoding_type",
+    "device_metadata": "metadata",
+    "device_properties": "properties",
+}
 # What is left of an actuator that is no capability any more.
 _NO_CAPABILITY = {"thing": None, "name": "", "description": "", "kind": "", "facts": "{}", "parameters": None}
 
@@ -57,17 +65,16 @@ def create(plan: Planned, entity: Entity, content: Mapping[str, Any], given: Map
     said |= {"thing": (thing := plan.linked(thing_link, content, given, at)), "kind": _kind(plan, thing)}
     device = plan.linked(device_link, content, given, at)
     assert device is not None
-    identity = device
-    row = next((row for row in plan.rows("actuators") if row["id"] == identity), None)
-    before = row if row is not None else plan.catalog.last(ACTUATORS.name, [identity])[identity]
-    if before["thing"] is not None:
-        why = f"Actuator {identity} has a TaskingCapability already, and one is all that it can have"
-        raise InputRefused(f"{at}/Actuator: {why}", status=409)
+    row = next((row for row in plan.rows("actuators") if row["id"] == device), None)
+    updates = plan.edits.updates.setdefault("actuators", []) if row is None else []
+    before = plan.catalog.last(ACTUATORS.name, [device])[device] if row is None else row
+    if before["thing"] is not None or any(update["id"] == device for update in updates):
+        return _add_further(plan, before, said)
     if row is not None:
         row.update(said)
     else:
-        plan.edits.updates.setdefault("actuators", []).append({"id": identity, **said})
-    return identity
+        updates.append({"id": device, **said})
+    return device
 
 
 def update(
@@ -94,7 +101,7 @@ def update(
 
 def remove(entity: Entity, row: Row, before: Row) -> Edits | None:
     """What takes a capability away and leaves its Actuator; None: all of the row goes."""
-    if entity is not _CAPABILITY:
+    if entity is not _CAPABILITY or before["device"] is not None:
         return None
     stays = {
         "device_name": before["device_name"] or before["name"],
@@ -104,12 +111,31 @@ def remove(entity: Entity, row: Row, before: Row) -> Edits | None:
     return Edits(updates={"actuators": [{"id": row["id"], **_NO_CAPABILITY, **stays}]})
 
 
+def touched(entity: Entity, altered: Set[str], row: Row) -> set[str]:
+    """The columns of such an entity that change with those of its row, as it is now."""
+    if entity is not _DEVICE:
+        return {"facts" if name == "parameters" else name for name in altered if not name.startswith("device")}
+    found = {_OF_DEVICE[name] for name in altered if name in _OF_DEVICE}
+    # What was never said of the device is what is said of its capability.
+    shared = {"name": "device_name", "description": "device_description", "facts": "device_metadata"}
+    return found | {_OF_DEVICE[own] for name, own in shared.items() if name in altered and row[own] is None}
+
+
+def _add_further(plan: Planned, device: Mapping[str, Any], said: Mapping[str, Any]) -> int:
+    """One more capability of an Actuator, reached as that is."""
+    identity = plan.next("actuators")
+    way = {name: device[name] for name in ("protocol", "address") if name in device}
+    row = {"id": identity, "key": f"actuator/{identity}", "device": device["id"], **way, **said}
+    plan.rows("actuators").append(row)
+    return identity
+
+
 def _add_device(plan: Planned, content: Mapping[str, Any], at: str) -> int:
     identity = plan.next("actuators")
     properties = content.get("properties")
     own = properties.get("key") if isinstance(properties, dict) else None
     key = f"actuator/{identity}" if own is None else text(own, f"{at}/properties/key")
-    row = {"id": identity, "key": key, "protocol": "mqtt", **_NO_CAPABILITY, "properties": None}
+    row = {"id": identity, "key": key, "device": None, "protocol": "mqtt", **_NO_CAPABILITY, "properties": None}
     plan.rows("actuators").append(row | _device(content, at))
     return identity
 
@@ -158,8 +184,6 @@ def _listed(content: Mapping[str, Any], name: str, at: str) -> list[Any]:
     listed = content.get(name, [])
     if not isinstance(listed, list):
         raise InputRefused(f"{at}/{name} must be a list")
-    if len(listed) > 1:
-        raise InputRefused(f"{at}/{name}: one is all that an Actuator can have", status=409)
     return listed
 
 

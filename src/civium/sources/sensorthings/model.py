@@ -135,22 +135,35 @@ _SINGLE, _MULTI = (
 )
 _C = tables.ACTUATORS.c
 _ADDRESS = json_address(_C.key, _C.kind, _C.protocol)
-# An actuator of the city is both: what can be asked of it, once it is of a Thing, and the device that does it.
+# An actuator of the city is both: what can be asked of it, once it is of a Thing, and the device that does it. What
+# else can be asked of the same device is an actuator too, which is no device.
 _CAPABILITY = (
-    select(_C.id, _C.thing, _C.name, _C.description, _C.facts, _C.parameters)
+    select(
+        _C.id,
+        _C.thing,
+        func.coalesce(_C.device, _C.id).label("device"),
+        _C.name,
+        _C.description,
+        _C.facts,
+        _C.parameters,
+    )
     .add_columns(func.coalesce(_C.properties, _ADDRESS).label("properties"))
     .where(_C.thing.is_not(None))
     .subquery("tasking_capabilities")
 )
-_DEVICE = select(
-    _C.id,
-    _C.thing,
-    func.coalesce(_C.device_name, _C.name).label("name"),
-    func.coalesce(_C.device_description, _C.description).label("description"),
-    func.coalesce(_C.device_encoding, constant("application/json")).label("encoding_type"),
-    func.coalesce(_C.device_metadata, _C.facts).label("metadata"),
-    func.coalesce(_C.device_properties, _ADDRESS).label("properties"),
-).subquery("devices")
+_DEVICE = (
+    select(
+        _C.id,
+        _C.thing,
+        func.coalesce(_C.device_name, _C.name).label("name"),
+        func.coalesce(_C.device_description, _C.description).label("description"),
+        func.coalesce(_C.device_encoding, constant("application/json")).label("encoding_type"),
+        func.coalesce(_C.device_metadata, _C.facts).label("metadata"),
+        func.coalesce(_C.device_properties, _ADDRESS).label("properties"),
+    )
+    .where(_C.device.is_(None))
+    .subquery("devices")
+)
 _NAME = Field("name", "string", "name")
 _DESCRIPTION = Field("description", "string", "description")
 _PROPERTIES = Field("properties", "json", "properties", mandatory=False)
@@ -312,7 +325,7 @@ ENTITIES = (
         ),
         (
             Link("Thing", "Thing", many=False, own="thing", mandatory=True),
-            Link("Actuator", "Actuator", many=False, own="id", mandatory=True),
+            Link("Actuator", "Actuator", many=False, own="device", mandatory=True),
             Link("Tasks", "Task", many=True, theirs="actuator"),
         ),
         seen=_CAPABILITY,
@@ -328,7 +341,7 @@ ENTITIES = (
             Field("metadata", "document", "metadata"),
             _PROPERTIES,
         ),
-        (Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="id"),),
+        (Link("TaskingCapabilities", "TaskingCapability", many=True, theirs="device"),),
         seen=_DEVICE,
     ),
     Entity(
@@ -347,7 +360,7 @@ ENTITIES = (
         (Link("TaskingCapability", "TaskingCapability", many=False, own="actuator", mandatory=True),),
     ),
 )
-CAPABLE = ("TaskingCapability", "Actuator")  # two sides of one row
+CAPABLE = ("TaskingCapability", "Actuator")  # kept in one table
 TASKING = (*CAPABLE, "Task")  # not made or changed as the others are
 BY_NAME = {entity.name: entity for entity in ENTITIES}
 BY_PLURAL = {entity.plural: entity for entity in ENTITIES}
@@ -365,7 +378,7 @@ def is_one(entity: Entity, row: Mapping[str, Any]) -> bool:
     """Whether a row of the table of an entity is one: a MultiDatastream is no Datastream, nor every Actuator a
     TaskingCapability."""
     if entity.name in CAPABLE:
-        return entity.name == "Actuator" or row["thing"] is not None
+        return row["device"] is None if entity.name == "Actuator" else row["thing"] is not None
     return entity.seen is None or (row["observation_type"] == COMPLEX_TYPE) == (entity.name == "MultiDatastream")
 
 

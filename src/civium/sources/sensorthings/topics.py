@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from civium.core import InputRefused
 from civium.sources.sensorthings.entities import choice
-from civium.sources.sensorthings.model import BY_PLURAL, CAPABLE, Entity, Field, Link, target
+from civium.sources.sensorthings.model import BY_PLURAL, Entity, Field, Link, target
 from civium.sources.sensorthings.place import Place
 from civium.sources.sensorthings.query import parse_query
 from civium.sources.sensorthings.tree import Query, query_parts
@@ -86,7 +86,7 @@ def _add(found: Wanted, subject: str, resolve: Resolve) -> None:
         found.patterns.append(Pattern(_pattern(path), mark + options, query))
         return
     place = _plain(path) or _resolved(resolve(path.replace(".", "/")))
-    if place is None or place[0].name in CAPABLE:
+    if place is None:
         return
     entity, link, identity, rest = place
     choice(entity, query)  # raises InputRefused for what it has not
