@@ -83,6 +83,27 @@ def test_merging_many_small_files_changes_no_row(store: Store) -> None:
     assert everything(store) == before
 
 
+def test_upkeep_ends_beside_a_writer_that_never_rests(store: Store) -> None:
+    store.append(0, rows(1, 50), 0, 1)
+    store.append(0, rows(2, 50), 1, 2)
+    written = 2
+    syncing = store.sync
+
+    def sync() -> None:
+        """More comes while upkeep is at it: each of its transactions is synced."""
+        nonlocal written
+        assert written < 40, "upkeep goes on for as long as something comes"
+        syncing()
+        store.append(0, rows(written + 1, 50), written, written + 1)
+        written += 1
+
+    keeper = Keeper(store, Settings().store)
+    keeper._sync = sync
+    assert keeper.work(0, GROUPS.empty_table).rounds == 1
+    assert store.files() < written
+    assert store.query("SELECT count(*) AS n FROM lake.observations").to_pylist() == [{"n": 50 * written}]
+
+
 def test_a_lake_of_an_older_release_is_upgraded_only_when_that_is_asked_for(tmp_path: Path) -> None:
     store = Store.open(Settings(), tmp_path)
     store.adopt(0, "log")

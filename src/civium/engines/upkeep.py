@@ -161,13 +161,16 @@ class Keeper:
                 forget(c, now - int(kept * DAY), state, self._sync)
 
     def _merge(self, c: Connection, table: str, below: int) -> None:
-        """Merge the files of each partition that are smaller than ``below`` [byte], sorted."""
+        """Merge the files of each partition that are smaller than ``below`` [byte], sorted.
+
+        Each partition has its turn once: what a writer adds meanwhile is for the next round, or this one never ends.
+        """
         at_once = _SMALL_AT_ONCE if below == _SMALL_FILE else 1  # one large one, since it is sorted in memory
         call = (
             f"CALL ducklake_merge_adjacent_files('lake', '{table}', max_file_size => {below}, "
             f"max_compacted_files => {at_once})"
         )
-        while True:
+        for _ in range(-(-_partitions(c, table) // at_once)):
             self._check()
             with transaction(c, self._sync):
                 done = c.execute(call).fetchall()
@@ -187,4 +190,11 @@ class Keeper:
 
 def _files(c: Connection, table: str) -> int:
     row = c.execute("SELECT count(*) FROM ducklake_list_files('lake', ?)", [table]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _partitions(c: Connection, table: str) -> int:
+    """In how many folders the files of a table are."""
+    folders = "SELECT count(DISTINCT parse_dirpath(data_file)) FROM ducklake_list_files('lake', ?)"
+    row = c.execute(folders, [table]).fetchone()
     return int(row[0]) if row else 0
