@@ -53,6 +53,22 @@ def test_order_grouping_and_repeats_do_not_matter(rows: list[Reading], random: o
     assert state(live) == expected
 
 
+def test_one_wrong_year_is_not_the_latest_for_good(tmp_path: Path) -> None:
+    live, year = Live(), 365 * 86_400_000_000
+    later = stored([(2, (7, 70 * year, 99.0))])
+    wrong = later.set_column(
+        STORED.get_field_index("made"), "made", pa.array([20], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    )
+    live.fold(wrong)
+    seven = np.array([7])
+    assert [one.tolist() for one in live.latest(seven)] == [[2], [70 * year], [99.0]]  # nothing else is known
+    live.fold(stored([(3, (7, 30, 1.5))]))
+    live.save(tmp_path / "live.npz", {0: 1})
+    for one in (live, Live.load(tmp_path / "live.npz")[0]):
+        assert [column.tolist() for column in one.latest(seven)] == [[3], [30], [1.5]]
+        assert one.ids(seven).tolist() == [2]  # of the standard's order by time it is the last
+
+
 def test_a_checkpoint_brings_back_numbers_and_texts(tmp_path: Path) -> None:
     live = Live()
     table = stored([(1, (5000, 10, 1.5))])

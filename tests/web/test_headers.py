@@ -1,10 +1,14 @@
 """What every answer tells a browser, and what a page elsewhere may ask."""
 
+import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
 
+from civium.city_folder import ROLES
+from civium.web.app import build_app
 from tests.city.conftest import CityProcess, city
 
 __all__ = ["city"]
@@ -24,6 +28,22 @@ def test_every_answer_is_run_and_framed_by_nobody(city: CityProcess, path: str) 
     )
     assert "server" not in told
     assert "access-control-allow-origin" not in told
+
+
+def test_an_error_of_ours_tells_nothing_and_is_framed_by_nobody() -> None:
+    app = build_app(nullcontext(), ["testserver"], frozenset(ROLES))  # type: ignore[arg-type] # no city: each request fails
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.get("/v1.1/Things", headers={"Authorization": "Bearer x"})
+
+    told = asyncio.run(ask())
+    assert (told.status_code, told.json()["code"]) == (500, 500)
+    assert "city" not in told.json()["message"].replace("this city", "")
+    assert told.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in told.headers["content-security-policy"]
+    assert told.headers["cache-control"] == "no-store"
 
 
 def test_what_a_token_is_told_is_kept_nowhere(city: CityProcess) -> None:

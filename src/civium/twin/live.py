@@ -17,6 +17,7 @@ from civium.engines.calibration import NONE, Calibrations
 
 _NOTHING: dict[str, Any] = dict.fromkeys(("until", "text", "json", "quality", "params", "parent"))
 _NEVER = np.iinfo(np.int64).min
+_TIMES = ("last_made", "present", "present_made")
 
 
 class Live:
@@ -26,8 +27,8 @@ class Live:
     ``feature`` is 0 where a row names none, ``made_here`` is as in ``STORED``. The texts are kept apart, for the
     streams that have them, and so is in ``more`` what else a row says.
 
-    ``last_made`` is when any reading was last made; ``present``, ``present_made`` and ``present_value`` are of the
-    latest one that is no forecast. No checkpoint holds them: they begin anew with a process.
+    ``last_made`` is when any reading was last made; ``present``, ``present_id``, ``present_made`` and ``present_value``
+    are of the latest one that is no forecast.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Live:
         self.last_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.present: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
         self.present_made: NDArray[np.int64] = np.full(1024, _NEVER, np.int64)
+        self.present_id: NDArray[np.int64] = np.zeros(1024, np.int64)
         self.present_value: NDArray[np.float64] = np.full(1024, np.nan)
         self.text: dict[int, str] = {}
         self.more: dict[int, dict[str, Any]] = {}
@@ -89,6 +91,7 @@ class Live:
         if not (newer := t >= self.present[s]).all():
             last, s, t = last[newer], s[newer], t[newer]
         self.present[s], self.present_made[s] = t, made[last]
+        self.present_id[s] = column(rows, "id").astype(np.int64)[last]
         self.present_value[s] = column(rows, "value").astype(np.float64)[last]
 
     def settle(self, streams: NDArray[np.int64], before: NDArray[np.int64], rows: pa.Table) -> None:
@@ -120,25 +123,30 @@ class Live:
         return self.id[streams]
 
     def latest(self, streams: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Id (0 = none), time [us since epoch] and value (SI) of some streams."""
+        """Id (0 = none), time [us since epoch] and value (SI) of the latest readings of some streams.
+
+        Where the latest is a forecast, or of a device with a wrong clock, and a reading of the present was made after
+        it, it is that one: else one wrong year would be the latest for good.
+        """
         inside = (streams >= 0) & (streams < len(self.id))
         at = np.where(inside, streams, 0)
-        time = np.where(inside, self.time[at], _NEVER)
-        return np.where(inside, self.id[at], 0), time, self.calibrated.applied(streams, time, self.value[at])
+        identity, time, value = (
+            np.where(inside, self.id[at], 0),
+            np.where(inside, self.time[at], _NEVER),
+            self.value[at],
+        )
+        now = (identity > 0) & (time > self.made[at] + AHEAD_US) & (self.present_made[at] > self.made[at])
+        if now.any():
+            at = at[now]
+            identity[now], time[now], value[now] = self.present_id[at], self.present[at], self.present_value[at]
+        return identity, time, self.calibrated.applied(streams, time, value)
 
     def latest_made(
         self, streams: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Id (0 = none), when some streams were last heard, and the time [us since epoch] and value (SI) of the latest.
-
-        Where the latest is a forecast, or of a device with a wrong clock, and a reading of the present was made after
-        it, time and value are of that one: else one wrong year would be the latest for good.
-        """
+        """As ``latest``: the id, when a stream was last heard, the time [us since epoch] and the value (SI)."""
         identity, time, value = self.latest(streams)
         at = np.where((streams >= 0) & (streams < len(self.made)), streams, 0)
-        now = (identity > 0) & (time > self.made[at] + AHEAD_US) & (self.present_made[at] > self.made[at])
-        time[now] = self.present[at[now]]
-        value[now] = self.calibrated.applied(streams[now], time[now], self.present_value[at[now]])
         return identity, np.where(identity > 0, np.maximum(self.last_made[at], self.made[at]), _NEVER), time, value
 
     def newest(self, streams: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -194,6 +202,7 @@ class Live:
                 value=self.value,
                 feature=self.feature,
                 made_here=self.made_here,
+                **{name: getattr(self, name) for name in (*_TIMES, "present_id", "present_value")},
                 shard=np.array(list(positions), np.int64),
                 sequence=np.array(list(positions.values()), np.int64),
                 rows=np.int64(self.rows),
@@ -211,9 +220,8 @@ class Live:
                 live.id, live.time, live.value = saved["id"], saved["time"], saved["value"]
                 live.made, live.feature, live.made_here = saved["made"], saved["feature"], saved["made_here"]
                 live.more = msgspec.msgpack.decode(saved["more"].tobytes(), type=dict[int, dict[str, Any]])
-                for name in ("last_made", "present", "present_made"):
-                    setattr(live, name, np.full_like(live.time, _NEVER))
-                live.present_value = np.full_like(live.value, np.nan)
+                for name in (*_TIMES, "present_id", "present_value"):
+                    setattr(live, name, saved[name])
                 live.rows = int(saved["rows"])
                 words = [w.decode() for w in saved["text"].tolist()]
                 live.text = dict(zip(saved["text_stream"].tolist(), words, strict=True))
@@ -232,6 +240,7 @@ class Live:
             self.value = np.concatenate([self.value, np.full(more, np.nan)])
             self.feature = np.concatenate([self.feature, np.zeros(more, np.int64)])
             self.made_here = np.concatenate([self.made_here, np.zeros(more, np.bool_)])
-            for name in ("last_made", "present", "present_made"):
+            self.present_id = np.concatenate([self.present_id, np.zeros(more, np.int64)])
+            for name in _TIMES:
                 setattr(self, name, np.concatenate([getattr(self, name), np.full(more, _NEVER, np.int64)]))
             self.present_value = np.concatenate([self.present_value, np.full(more, np.nan)])

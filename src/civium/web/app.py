@@ -37,7 +37,7 @@ from civium.web import (
     trials,
 )
 from civium.web import metrics as numbers
-from civium.web.headers import SafeHeaders
+from civium.web.headers import SafeHeaders, make_safe
 from civium.web.identity import Identified, allowed
 from civium.web.limits import Buckets
 from civium.web.rules import watches
@@ -93,6 +93,7 @@ def build_app(
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(doors.BodyTooLong, _too_long)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _failed)
     for kind in PASSING:
         app.add_exception_handler(kind, _put_off)
     for kind in (OverflowError, DataError):
@@ -182,6 +183,15 @@ async def _unfit(_: Request, error: Exception) -> Response:
 async def _too_long(_: Request, error: Exception) -> Response:
     assert isinstance(error, doors.BodyTooLong)
     return doors.refusal(InputRefused(error.detail, status=413))
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    """The answer to a fault of ours, whose story is in the log alone. It is made outside of all middleware."""
+    response = doors.answer(
+        {"code": 500, "type": "error", "message": "this city made an error; its log says which"}, 500
+    )
+    make_safe(response.headers, request.scope)
+    return response
 
 
 async def _gone(_: Request, __: Exception) -> Response:

@@ -27,20 +27,23 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        own = any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if scope["path"] == "/docs":
-                    headers["Content-Security-Policy"] = _DOCS
-                for name, value in _ALWAYS.items():
-                    headers.setdefault(name, value)
-                if own:  # what a caller is told depends on who it is
-                    headers.setdefault("Cache-Control", "no-store")
-                    headers.add_vary_header("Authorization, Cookie")
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
+                make_safe(MutableHeaders(scope=message), scope)
             await send(message)
 
         await self._app(scope, receive, sent)
+
+
+def make_safe(headers: MutableHeaders, scope: Scope) -> None:
+    """Add to the headers of the answer to a request those that it has not set itself."""
+    if scope["path"] == "/docs":
+        headers["Content-Security-Policy"] = _DOCS
+    for name, value in _ALWAYS.items():
+        headers.setdefault(name, value)
+    if any(name in (b"authorization", b"cookie") for name, _ in scope["headers"]):
+        headers.setdefault("Cache-Control", "no-store")  # what a caller is told depends on who it is
+        headers.add_vary_header("Authorization, Cookie")
+    if scope["scheme"] == "https":
+        headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
