@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
@@ -27,17 +28,23 @@ class _Loop:
 class Plant(_Loop):
     """An OPC UA server with the nodes ``Pump1.Flow`` and ``Pump1.Name``."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
         super().__init__()
         (self.port,) = free_ports(1)
         self.url = f"opc.tcp://127.0.0.1:{self.port}/plant"
+        self._certificate, self._key = certificate, key
         self.run(self._start())
 
     async def _start(self) -> None:
         self._server = Server()
         await self._server.init()
         self._server.set_endpoint(self.url)
-        self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if self._certificate is None or self._key is None:
+            self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        else:
+            self._server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+            await self._server.load_certificate(self._certificate)
+            await self._server.load_private_key(self._key)
         space = await self._server.register_namespace("urn:plant")
         pump = await self._server.nodes.objects.add_object(space, "Pump1")
         self._flow = await pump.add_variable(ua.NodeId("Pump1.Flow", space), "Flow", 0.0)

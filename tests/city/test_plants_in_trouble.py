@@ -5,11 +5,16 @@ import struct
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from msgspec import structs
 
+from civium.engines.settings import SettingsWrong
 from civium.sources.connectors import modbus, opcua
 from civium.sources.connectors.modbus import ModbusSettings, Register
 from civium.sources.connectors.opcua import Node, OpcUaSettings
@@ -17,6 +22,7 @@ from civium.sources.feeds.mapping import Mapping
 from civium.sources.feeds.source import Item, SourceTrouble
 from tests.city.plants import Plant
 
+CLIENT_AUTH, SERVER_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
@@ -113,6 +119,39 @@ def test_a_value_of_another_type_is_what_it_is_or_told(plant: Plant, value: Any,
         assert "which is no number, text, truth or list of these" in heard.refused[0]
     else:
         assert [item.said["value"] for item in heard.items] == [expected]
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate and its key of each of three: us, the plant, and somebody else."""
+    folder = tmp_path_factory.mktemp("papers")
+    for name, use in (("us", CLIENT_AUTH), ("plant", SERVER_AUTH), ("other", SERVER_AUTH)):
+        made = setup_self_signed_certificate(
+            folder / f"{name}.pem", folder / f"{name}.der", f"urn:{name}", "localhost", [use], {"commonName": name}
+        )
+        asyncio.run(made)
+    return folder
+
+
+@pytest.mark.parametrize("named", ["plant", "other"])
+def test_a_server_is_talked_to_only_if_it_is_the_one_that_is_named(papers: Path, named: str) -> None:
+    plant = Plant(papers / "plant.der", papers / "plant.pem")
+    parts = ["Basic256Sha256", "SignAndEncrypt", *(str(papers / one) for one in ("us.der", "us.pem", f"{named}.der"))]
+    settings = structs.replace(followed(plant, "Pump1.Flow"), security=",".join(parts))
+    opcua.check(settings)
+    with pytest.raises(SettingsWrong, match=r"server\.der"):
+        opcua.check(structs.replace(settings, security=",".join(parts[:4])))
+    try:
+        plant.flow(7.0, NOON)
+        heard = Heard()
+        why = until(opcua.run(settings, heard), lambda: bool(heard.items), 60)  # type: ignore[arg-type]
+    finally:
+        plant.stop()
+    if named == "plant":
+        assert [item.said["value"] for item in heard.items] == [7.0]
+    else:
+        assert "no OPC UA server lets us in" in why
+        assert heard.items == []
 
 
 def test_a_server_that_goes_is_told_and_so_is_one_that_never_was(plant: Plant) -> None:

@@ -14,6 +14,7 @@ from civium.sources.feeds.source import Field, Item, Secret, Sink, Source, Sourc
 
 _MOST_WAITING = 10_000  # values in memory
 _MOST_TOGETHER = 500
+_SECURITY = ("Basic256Sha256", "SignAndEncrypt", "certificate.der", "key.pem", "server.der")
 
 
 class Node(Field, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,16 +29,18 @@ class OpcUaSettings(SourceSettings, frozen=True, forbid_unknown_fields=True, kw_
     fields: tuple[Node, ...] = ()
     user: str = ""
     password: Secret | None = None
-    security: str = ""  # Basic256Sha256,SignAndEncrypt,certificate.der,key.pem
+    security: str = ""  # Basic256Sha256,SignAndEncrypt,certificate.der,key.pem,server.der
     sampling_ms: float = 1000.0  # how often the server looks at a node [ms]
     queue: int = 100  # changes of a node that the server keeps until they are fetched
     timeout_s: float = 10.0  # for each answer [s]
 
 
 def check(settings: OpcUaSettings) -> None:
-    """Raises SettingsWrong for another scheme."""
+    """Raises SettingsWrong for another scheme, and for security that would trust any server."""
     if not settings.url.startswith("opc.tcp://"):
         raise SettingsWrong(f"url is '{settings.url}'; write opc.tcp://host:4840/path")
+    if settings.security and len(settings.security.split(",")) != len(_SECURITY):
+        raise SettingsWrong(f"security must be {','.join(_SECURITY)}: the last is the certificate that the server has")
 
 
 async def run(settings: OpcUaSettings, sink: Sink) -> None:
