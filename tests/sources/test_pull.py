@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from civium.core import MICROSECONDS, to_datetime
 from civium.sources.connectors.json import SOURCE, JsonSettings
@@ -111,3 +112,16 @@ def test_one_item_of_a_wrong_year_moves_the_cursor_no_further_than_now(feed: Fee
     feed.body = told(1, 8 * 86_400)
     again = fetched(feed, settings(feed), asyncio.run(basket.cursor()))
     assert again.taken == [NOW - MICROSECONDS]  # and what is older than the overlap was taken before
+
+
+def test_other_settings_are_asked_anew_and_another_address_knows_nothing(feed: Feed) -> None:
+    feed.body = told(20 * 86_400, 1)
+    first = fetched(feed, settings(feed), {})
+    kept = asyncio.run(first.cursor())
+    same = fetched(feed, settings(feed), kept)
+    assert same.taken == []
+    assert set(feed.answers[-2:]) == {304}
+    more = fetched(feed, structs.replace(settings(feed), fields=(Field(stream="a/c"),)), kept)
+    assert more.taken == [NOW - MICROSECONDS]  # it was read again; what is beyond the overlap was taken before
+    other = fetched(feed, settings(feed, "?of=another"), kept)
+    assert other.taken == [NOW - 20 * DAY_US, NOW - MICROSECONDS]

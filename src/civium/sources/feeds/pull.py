@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import httpx
@@ -50,10 +51,16 @@ async def pull(
 
     ``ordered``: items whose time lies ``overlap_s`` before the newest that was taken are known. ``afresh``: what has
     not changed is fetched all the same, since it says another thing another day. A fetch that has been stored leaves
-    its ETag and the newest time as the cursor, so that neither a restart nor a repeat doubles anything.
+    its ETag and the newest time as the cursor, so that neither a restart nor a repeat doubles anything. With other
+    settings the same answer may hold more; at another address nothing is known.
     """
     loop = asyncio.get_running_loop()
+    of = {"url": settings.url, "settings": sha256(repr(settings).encode()).hexdigest()}
     cursor = await sink.cursor()
+    if cursor.get("url", settings.url) != settings.url:
+        cursor = {}
+    elif cursor.get("settings", "") != of["settings"]:
+        cursor = {"newest": cursor.get("newest", 0)}
     headers = {"User-Agent": f"civium/{__version__}", **settings.headers}
     headers |= {name: secret.reveal() for name, secret in settings.secret_headers.items()}
     params = {name: secret.reveal() for name, secret in settings.secret_params.items()}
@@ -74,7 +81,7 @@ async def pull(
                 except Unreadable as error:
                     raise SourceTrouble(f"what it answers cannot be read: {error}") from None
                 newest = max(newest, min(await sink.put(items, since=known_until), sink.now()))
-                cursor = {**told, "newest": newest}
+                cursor = {**told, **of, "newest": newest}
                 await sink.keep_cursor(cursor)
             sink.well()
             await asyncio.sleep(max(due - loop.time(), 0.0))
