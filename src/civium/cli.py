@@ -27,6 +27,23 @@ CityFolder = Annotated[Path, typer.Option("--city", help="The city's state folde
 HERE = Path("city")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from civium import __version__
+
+        typer.echo(f"civium {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which this is.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def up(
     city: CityFolder = HERE,
