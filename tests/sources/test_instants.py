@@ -64,6 +64,11 @@ def test_intervals_are_read_and_a_reversed_one_is_refused(periods: list[tuple[in
         ("", "not an ISO 8601"),
         ("2024-01-01T00:00:00Z/2023-01-01T00:00:00Z", "ends before"),
         ("2024-01-01T00:00:00Z/", "not an ISO 8601"),
+        ("2024-01-01T00:00:00Z/-PT1H", "negative"),
+        ("2024-01-01T00:00:00Z/P1Y", "not a duration"),
+        ("2024-01-01T00:00:00Z/PT99999999999H", "too long"),
+        ("P1D/P1D", "not an ISO 8601"),
+        ("2024-01-01T00:00:00Z/P9999999D", "years 1 to 9999"),
         (17, "not an ISO 8601"),
     ],
 )
@@ -72,6 +77,21 @@ def test_a_bad_text_is_refused_by_its_row(text: object, why: str) -> None:
     assert list(column.bad) == [1]
     assert why in column.bad[1]
     assert column.start[0] == from_datetime(datetime(2023, 12, 31, 22, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:00Z/PT1H", (0, 3600)),
+        ("1970-01-01T00:00:10Z/p1dt0.5s", (10, 86_410.5)),
+        ("PT15M/1970-01-01T02:00:00+01:00", (2700, 3600)),
+    ],
+)
+def test_an_end_of_an_interval_may_be_told_by_its_length(text: str, seconds: tuple[float, float]) -> None:
+    expected = tuple(int(one * 1_000_000) for one in seconds)
+    assert read_period(text) == expected
+    column = read_instants(["2024-01-01T00:00:00Z", text])
+    assert (column.bad, int(column.start[1]), int(column.end[1])) == ({}, *expected)
 
 
 def test_more_than_microseconds_are_cut() -> None:

@@ -3,19 +3,22 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from civium.core.clock import from_datetime, to_datetime
+from civium.core.clock import MICROSECONDS, from_datetime, to_datetime
 from civium.core.view import INSTANT
 
 _ISO = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(?P<zone>Z|z|[+-]\d{2}(:?\d{2})?)?|(?P<day>\d{4}-\d{2}-\d{2})"
 )
+
+_DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII)
+_LENGTH = ("P", "p", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,49 @@ def read_instant(text: str) -> int:
         raise ValueError(f"'{text}' is not a real instant: {error}") from None
 
 
+def read_duration(text: str) -> int:
+    """Length [us] that an ISO 8601 text of days, hours, minutes and seconds tells; raises ``ValueError``."""
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()[1:]):
+        raise ValueError(f"'{_short(text)}' is not a duration of days, hours, minutes and seconds such as PT1H30M")
+    days, hours, minutes = (int(part or 0) for part in match.groups()[1:4])
+    if max(days, hours, minutes) > 10**7:
+        raise ValueError(f"'{_short(text)}' is too long")
+    span = timedelta(days=days, hours=hours, minutes=minutes)
+    length = span // timedelta(microseconds=1) + round(float(match[5] or 0) * MICROSECONDS)
+    return -length if match[1] else length
+
+
 def read_period(text: str) -> tuple[int, int | None]:
-    """Start and end [us since epoch] of an instant or an interval ``start/end``; raises ``ValueError``."""
+    """Start and end [us since epoch] of an instant, or of an interval ``start/end``, one of which may be a duration;
+    raises ``ValueError``."""
     first, slash, last = text.partition("/")
+    if slash and first[:1] in _LENGTH:
+        end = read_instant(last)
+        return _moved(end, -_length(first)), end
     start = read_instant(first)
     if not slash:
         return start, None
+    if last[:1] in _LENGTH:
+        return start, _moved(start, _length(last))
     end = read_instant(last)
     if end < start:
         raise ValueError(f"the interval '{text}' ends before it starts")
     return start, end
+
+
+def _length(text: str) -> int:
+    length = read_duration(text.upper())
+    if length < 0:
+        raise ValueError(f"'{text}' is no length of an interval: it is negative")
+    return length
+
+
+def _moved(instant: int, by: int) -> int:
+    try:
+        return from_datetime(to_datetime(instant) + timedelta(microseconds=by))
+    except OverflowError:
+        raise ValueError("the interval reaches outside the years 1 to 9999") from None
 
 
 def write_instant(instant: int) -> str:

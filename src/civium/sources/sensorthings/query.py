@@ -6,7 +6,6 @@ Text, nesting and size are bounded before anything recursive sees them, so that 
 import re
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from datetime import timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
@@ -14,8 +13,8 @@ from urllib.parse import unquote_plus
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
-from civium.core import MICROSECONDS, InputRefused
-from civium.sources.instants import read_instant, read_period
+from civium.core import InputRefused
+from civium.sources.instants import read_duration, read_instant, read_period
 from civium.sources.sensorthings.tree import (
     Among,
     Arithmetic,
@@ -78,28 +77,9 @@ def parse_query_parts(**texts: str) -> Query:
     return query
 
 
-_DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
-
-
-def _read_duration(text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()[1:]):
-        raise ValueError(f"'{text}' is not a duration of days, hours, minutes and seconds such as PT1H30M")
-    days, hours, minutes = (int(part or 0) for part in match.groups()[1:4])
-    if max(days, hours, minutes) > 10**7:
-        raise ValueError(f"'{text}' is too long")
-    span = timedelta(days=days, hours=hours, minutes=minutes)
-    length = span // timedelta(microseconds=1) + round(float(match[5] or 0) * MICROSECONDS)
-    return -length if match[1] else length
-
-
 def _read_period(text: str) -> tuple[int, int | None]:
-    """An interval, whose end may be told by its length."""
-    start, _, end = text.partition("/")
-    if end[:1] not in "Pp":
-        return read_period(_zone(text))
-    first = read_instant(_zone(start))
-    return first, first + _read_duration(end.upper())
+    """An interval, either of whose ends may be told by its length."""
+    return read_period(_zone(text))
 
 
 def _zone(text: str) -> str:
@@ -136,7 +116,7 @@ class _Tree(Transformer[Token, Any]):
             case "PERIOD":
                 return Literal("period", _read_period(text))
             case "DURATION":
-                return Literal("duration", _read_duration(text[9:-1]))
+                return Literal("duration", read_duration(text[9:-1]))
             case "GEOMETRY":
                 return Literal("geometry", text[text.index("'") + 1 : -1])
             case _:
