@@ -49,7 +49,6 @@ from civium.sources.feeds.sink import WayIn
 from civium.sources.intake import Intake
 from civium.sources.letters import Letters
 from civium.sources.mqtt_doors import MqttDoors
-from civium.sources.sensorthings.announce import Announcer
 from civium.sources.sensorthings.create import Creator
 from civium.tokens import Tokens
 from civium.turn import prepare
@@ -104,7 +103,7 @@ class City:
         self.cuts: Cuts
         self.letters: Letters
         self.sources: Sources
-        self.announcer: Announcer
+        self.announcer: listened.Announcers
         self._ticking = asyncio.Lock()
         self.creating = asyncio.Lock()  # held by who makes an entity under an idempotency key
         self.created: dict[str, tuple[tuple[str, bytes], str]] = {}  # key -> what was sent, and what it made
@@ -187,7 +186,7 @@ class City:
         way = WayIn(self.log, self.catalog, self.changes, self.intake, self.clock)
         self.sources = await Sources.open(settings.sources, way)
         self.cuts = Cuts(self)
-        self.announcer = listened.announcer(self)
+        self.announcer = listened.Announcers(self)
         if self.log.shared:
             await self._join(stack)
         await self._work(stack, turning)

@@ -8,9 +8,9 @@ from pathlib import Path
 import nats
 from nats.js.errors import APIError
 
-from civium.engines.log import ignore
 from civium.engines.mailbox import MQTT_STREAM, PRIVATE, ensure_mqtt
 from civium.engines.nats_server import Leaf, NatsServer
+from civium.engines.passing import ignore
 from civium.engines.settings import Settings, SettingsWrong, address, load, mqtt_tls, trusting
 
 _LOOK_S = 10.0

@@ -1,12 +1,16 @@
 """MQTT at a city: the doors through which devices are heard, and what subscribers are told from."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from civium.core import Access
 from civium.core.rights import PUBLIC, Caller, Role
 from civium.engines.catalog import Catalog
+from civium.engines.listeners import Public
 from civium.engines.log import Log
+from civium.engines.mqtt_hearing import Hearing
 from civium.seeing import foreign_features, moment_of
 from civium.sources.mqtt import MqttDoor
 from civium.sources.mqtt_creations import OPERATOR, Published
@@ -24,6 +28,11 @@ from civium.twin.census import LiveMoment
 
 if TYPE_CHECKING:
     from civium.city import City
+
+_READERS = {
+    Access.INTERNAL: Caller("internal", Role.OPERATOR),
+    Access.RESTRICTED: Caller("restricted", Role.ADMINISTRATOR),
+}
 
 
 def mqtt_door(city: "City", name: str, server: Log) -> MqttDoor:
@@ -74,19 +83,50 @@ def _maker(city: "City") -> Caller | None:
     return None if city.log.shared else city.rights.maker
 
 
-def announcer(city: "City") -> Announcer:
-    """Who tells the subscribers at the city's public server."""
+class Announcers:
+    """Who tells the subscribers at the city's public server: what is open in each account, and what is not in those of
+    who may read it."""
 
+    def __init__(self, city: "City") -> None:
+        server = city.public.server
+        self._hearings = {
+            # In whose eyes the world is seen there: staff without a scope, and administrators.
+            reader: Hearing(server, str(access))
+            for access, reader in _READERS.items()
+            if server is not None and server.logins is not None
+        }
+        self._tellers = [_teller(city, city.public, PUBLIC)]
+        self._tellers += [_teller(city, place, who, place.anybody) for who, place in self._hearings.items()]
+
+    @property
+    def trouble(self) -> str:
+        return next((teller.trouble for teller in self._tellers if teller.trouble), "")
+
+    async def start(self) -> None:
+        """Tell what comes from now on."""
+        for hearing in self._hearings.values():
+            await hearing.open()
+        for teller in self._tellers:
+            await teller.start()
+
+    async def stop(self) -> None:
+        for teller in self._tellers:
+            await teller.stop()
+        for hearing in self._hearings.values():
+            await hearing.close()
+
+
+def _teller(city: "City", public: Public, reader: Caller, anybody: Callable[[], bool] = lambda: True) -> Announcer:
     def library() -> Library:
         moment = LiveMoment(city.follower.live, city.follower.census)
-        sight = Sight.of(PUBLIC, city.rights)
+        sight = Sight.of(reader, city.rights)
         record = city.ledger.projection.engine
         return Library(city.catalog, city.store, f"{city.url}/v1.1", city.clock.now(), moment, record, sight=sight)
 
     async def fold() -> None:
         await city.stored.reach(await city.log.cut())
 
-    teller = Announcer(city.public, library, lambda ids: city.rights.readable(PUBLIC).among(ids), fold)
+    teller = Announcer(public, library, lambda ids: city.rights.readable(reader).among(ids), fold, anybody)
     city.changes.watch(teller.changed)
     city.follower.watch(teller.observed)
     city.ledger.watch(teller.recorded)

@@ -27,14 +27,18 @@ OM = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_"
 
 
 @contextmanager
-def listening(city: CityProcess, *topics: str, qos: int = 0) -> Iterator[Callable[[], tuple[str, Any]]]:
-    """Hear topics as an anonymous subscriber; calling what is given waits for the next message."""
+def listening(
+    city: CityProcess, *topics: str, qos: int = 0, login: tuple[str, str] | None = None
+) -> Iterator[Callable[[], tuple[str, Any]]]:
+    """Hear topics as an anonymous subscriber, or with a login; calling what is given waits for the next message."""
     heard: queue.Queue[tuple[str, Any]] = queue.Queue()
     ready: queue.Queue[Any] = queue.Queue()
     client = paho.Client(paho.CallbackAPIVersion.VERSION2)
     client.on_message = lambda _c, _u, m: heard.put((m.topic, m.payload))
     client.on_subscribe = lambda _c, _u, _m, codes, _p: ready.put(codes)
     client.on_connect = lambda c, *_: c.subscribe([(topic, qos) for topic in topics])
+    if login is not None:
+        client.username_pw_set(*login)
     client.connect(*city.mqtt)
     client.loop_start()
     try:

@@ -32,14 +32,16 @@ def register(city: CityProcess, key: str, **how: Any) -> int:
 
 
 @contextmanager
-def connected(city: CityProcess, password: str | None) -> Iterator[tuple[paho.Client, threading.Event]]:
+def connected(
+    city: CityProcess, password: str | None, user: str = "device"
+) -> Iterator[tuple[paho.Client, threading.Event]]:
     """A client that does not come back by itself, and what is set when the server has ended its connection."""
     inside, ended = threading.Event(), threading.Event()
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     client.on_connect = lambda _c, _u, _f, code, _p: None if code.is_failure else inside.set()
     client.on_disconnect = lambda *_: ended.set()
     if password is not None:
-        client.username_pw_set("device", password)
+        client.username_pw_set(user, password)
     client.connect(*city.mqtt)
     client.loop_start()
     try:

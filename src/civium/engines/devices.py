@@ -11,10 +11,11 @@ from typing import Any
 
 import nats
 
-from civium.engines.log import Log, ignore
+from civium.engines.log import Log
 from civium.engines.mailbox import MQTT_STREAM, PRIVATE, Listener, prepare_mqtt
 from civium.engines.mqtt_logins import Logins
 from civium.engines.nats_server import NatsServer
+from civium.engines.passing import ignore
 from civium.engines.settings import ALWAYS, Settings, address, mqtt_tls, trusting
 from civium.engines.tail import Message, Tail
 

@@ -1,6 +1,7 @@
 """Which topics somebody listens to at this moment, as the servers of the log tell it."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 import nats.errors
@@ -26,6 +27,16 @@ class _Answer(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
+
+
+class Public(Protocol):
+    """Where subscribers are: a connection to the servers of one account."""
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def shared(self) -> bool: ...
 
 
 async def topics(client: Client, *, several: bool) -> set[str]:

@@ -28,6 +28,7 @@ from civium.engines.leases import AllOurs, Leases, SharedLeases
 from civium.engines.mailbox import MQTT_IN, MQTT_STREAM, PRIVATE, Listener, ensure_mqtt, keep_mqtt
 from civium.engines.mqtt_logins import Judge, Logins
 from civium.engines.nats_server import NatsServer
+from civium.engines.passing import ignore
 from civium.engines.settings import ALWAYS, Settings, address, mqtt_tls, trusting
 from civium.engines.tail import Message, Tail
 
@@ -389,7 +390,3 @@ def cluster(rest: str) -> tuple[list[str], tuple[str, str]]:
     if not at or not colon or not hosts:
         raise EngineUnsuitable("log", "write nats://user:password@host:4222,host:4222,host:4222")
     return [f"nats://{host}" for host in hosts.split(",")], (unquote(user), unquote(password))
-
-
-async def ignore(error: Exception) -> None:
-    """What a connection says of its troubles besides; every call reports its own failure."""

@@ -40,13 +40,14 @@ _OF_ACCOUNT = 0  # what a public key of an account begins with
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """Who came in: its name on the server, the subjects that it may publish on but for some, and until when [s since
-    epoch; None: for good]. ``again`` judges anew, without its token.
+    epoch; None: for good], in which account. ``again`` judges anew, without its token.
     """
 
     name: str
     publish: tuple[str, ...]
     but: tuple[str, ...] = ()
     until: float | None = None
+    account: str = ACCOUNT
     again: "Callable[[], Admitted | str] | None" = None
 
     def within(self, other: "Admitted") -> bool:
@@ -54,7 +55,8 @@ class Admitted:
         return set(self.publish) <= set(other.publish) and set(other.but) <= set(self.but)
 
 
-Judge = Callable[[str | None], Admitted | str]  # of a token, None: it showed none; a text says why it may not come in
+# Of a token, None: it showed none, and the user name with it; a text says why it may not come in.
+Judge = Callable[[str | None, str], Admitted | str]
 _KICK = "$SYS.REQ.SERVER.{}.KICK"
 _PATIENCE_S = 2.0
 _MOST_KNOWN = 20_000
@@ -80,8 +82,9 @@ class Logins:
         async def answered(question: Msg) -> None:
             asked = _claims(question.data)["nats"]
             given = asked["connect_opts"]
-            nobody = given.get("user", "") == NOBODY and given.get("pass", "") == NOBODY
-            verdict = judge(None if nobody else given.get("pass", ""))
+            user = given.get("user", "")
+            nobody = user == NOBODY and given.get("pass", "") == NOBODY
+            verdict = judge(None if nobody else given.get("pass", ""), user)
             if isinstance(verdict, Admitted):
                 server = asked["server_id"]["id"]
                 self._inside = {at: who for at, who in self._inside.items() if at[0] == server}
@@ -93,6 +96,10 @@ class Logins:
             await question.respond(self._answer(asked, verdict).encode())
 
         await client.subscribe(_QUESTION, cb=answered)
+
+    def has(self, account: str) -> bool:
+        """Whether anyone may be inside in an account."""
+        return any(one.account == account for one in self._inside.values())
 
     async def review(self) -> None:
         """Send away who may not be inside any more, or may publish on less than it was told; it may log in again."""
@@ -131,7 +138,7 @@ class Logins:
             told["jwt"] = self._signed(
                 {
                     "sub": asked["user_nkey"],
-                    "aud": ACCOUNT,
+                    "aud": verdict.account,
                     "name": verdict.name,
                     **({} if verdict.until is None else {"exp": int(verdict.until)}),
                     "nats": user,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from civium.core import EngineUnsuitable
 from civium.core.tasks import end
+from civium.engines.mqtt_hearing import accounts, tellers
 from civium.engines.mqtt_logins import ANY_OBSERVATION, Logins
 
 _PR_SET_PDEATHSIG = 1
@@ -51,7 +52,7 @@ accounts {{
       }} }}
     ]
   }}
-  SYS {{ users: [ {{ user: system, password: "{password}" }} ] }}
+{hearing}  SYS {{ users: [ {{ user: system, password: "{password}" }} ] }}
 }}
 system_account: SYS
 no_auth_user: device
@@ -70,9 +71,10 @@ CREATED = (
 # Who is none of these is asked about, who shows no token too: see ``mqtt_logins``.
 _LOGINS = """authorization {{
   timeout: 5
-  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [civium, operator, system] }}
+  auth_callout {{ issuer: "{issuer}", account: CITY, auth_users: [{ours}] }}
 }}
 """
+_OURS = ("civium", "operator", "system", *tellers())
 # nats-server takes TLS 1.2 and 1.3.
 _TLS = ', tls {{ cert_file: "{certificate}", key_file: "{key}", timeout: 5 }}'
 # The JetStream of an edge is a domain of its own: what it keeps stays its own until the centre fetches it.
@@ -225,7 +227,8 @@ class NatsServer:
                 name=self._leaf.name if self._leaf else "civium",
                 domain=f", domain: {self._leaf.name}" if self._leaf else "",
                 anonymous=f"allow: [{', '.join(ANY_OBSERVATION)}]" if self._anonymous else 'deny: [">"]',
-                logins=_LOGINS.format(issuer=self.logins.issuer) if self.logins else "",
+                logins=_LOGINS.format(issuer=self.logins.issuer, ours=", ".join(_OURS)) if self.logins else "",
+                hearing=accounts(self._password) if self.logins else "",
                 leaf=_LEAF.format(urls=", ".join(f'"{url}"' for url in self._leaf.centre))
                 if self._leaf and self._leaf.centre
                 else "",

@@ -17,3 +17,7 @@ PASSING: tuple[type[Exception], ...] = (
     APIError,
 )
 TROUBLE: tuple[type[Exception], ...] = (CiviumError, *PASSING)  # these, and what our own engines say
+
+
+async def ignore(error: Exception) -> None:
+    """What a connection says of its troubles besides; every call reports its own failure."""

@@ -20,6 +20,7 @@ from civium.engines.catalog import Catalog, Change
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.streams import ACCESS
 from civium.engines.catalog.tables import DATASTREAMS, THINGS, TOKENS
+from civium.engines.mqtt_hearing import ACCOUNTS
 from civium.engines.mqtt_logins import (
     ANY_OBSERVATION,
     EVERYTHING,
@@ -155,13 +156,30 @@ class Rights:
         mine = 0 < thing < len(kinds.of) and kinds.of[thing] in kinds.these(scope.kinds)
         return thing in scope.things or ANY in scope.kinds or bool(mine)
 
-    def admit(self, secret: str | None) -> Admitted | str:
+    def admit(self, secret: str | None, user: str = "") -> Admitted | str:
         """What the holder of a token, or who shows none, may publish by MQTT; a text says why it may not come in.
 
-        The streams are those of this moment: a device that gets new ones logs in again.
+        The streams are those of this moment: a device that gets new ones logs in again. A ``user`` by the name of a
+        class of access hears it, and publishes nothing.
         """
         caller = self.public if secret is None else self.caller(secret.encode("utf-8", "replace")) if secret else None
-        return NONE_KNOWN if caller is None else self._admitted(caller)
+        if caller is None:
+            return NONE_KNOWN
+        return self._hearing(caller, user) if user in ACCOUNTS else self._admitted(caller)
+
+    def _hearing(self, caller: Caller, access: str) -> Admitted | str:
+        if not self.lives(caller):
+            return NONE_KNOWN
+        needed = _ALL if access == Access.RESTRICTED else _INTERNAL
+        if _level(caller, writing=False) < needed:
+            return f"this token may not read all that is {access}: ask over HTTP for what it may"
+        ends = self._ends(caller)
+        return Admitted(caller.name, (), (), ends, ACCOUNTS[access], lambda: self._hearing(caller, access))
+
+    def _ends(self, caller: Caller) -> float:
+        """When a login with a token must be made anew [s since epoch]."""
+        ends = self._wall.now() / MICROSECONDS + LONGEST_S
+        return ends if caller.expires is None else min(ends, caller.expires / MICROSECONDS)
 
     @property
     def maker(self) -> Caller | None:
@@ -175,9 +193,7 @@ class Rights:
         if not self.lives(caller):
             return NONE_KNOWN
         nobody = caller is self.public
-        ends = None if nobody else self._wall.now() / MICROSECONDS + LONGEST_S
-        if ends is not None and caller.expires is not None:
-            ends = min(ends, caller.expires / MICROSECONDS)
+        ends = None if nobody else self._ends(caller)
         reach = self.writable(caller)
         streams = np.flatnonzero(reach.mask)
         publish: tuple[str, ...] = ()
@@ -198,7 +214,7 @@ class Rights:
         if len(publish) > 2 * _MOST_PUBLISHED:
             return f"these are {len(streams)} streams, more than {_MOST_PUBLISHED}: send over HTTP, or split the scope"
         name = NOBODY if nobody else caller.name
-        return Admitted(name, publish, but, ends, lambda: self._admitted(caller))
+        return Admitted(name, publish, but, ends, again=lambda: self._admitted(caller))
 
     def _put(self, rows: Iterable[Row[tuple[object, ...]]]) -> None:
         for row in rows:

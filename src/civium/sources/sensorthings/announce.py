@@ -24,8 +24,7 @@ from civium.core.tasks import end
 from civium.core.view import column
 from civium.engines.catalog import Change
 from civium.engines.catalog.dialects import among_ids
-from civium.engines.listeners import topics
-from civium.engines.log import Log
+from civium.engines.listeners import Public, topics
 from civium.engines.passing import TROUBLE
 from civium.sources.sensorthings import capabilities
 from civium.sources.sensorthings.entities import Writer, choice, part
@@ -81,16 +80,19 @@ _WAYS = {entity.name: _leading_to(entity) for entity in ENTITIES}
 
 class Announcer:
     """Republishes to the subscribers at ``public``. ``library`` opens what there is; ``open_to_all`` says of which
-    streams the public may know; ``fold`` sees to it that what was accepted by now is folded."""
+    streams all of them may know; ``fold`` sees to it that what was accepted by now is folded; ``anybody`` whether there
+    may be a subscriber at all."""
 
     def __init__(
         self,
-        public: Log,
+        public: Public,
         library: Callable[[], Library],
         open_to_all: Callable[[Ids], NDArray[np.bool_]],
         fold: Callable[[], Awaitable[None]],
+        anybody: Callable[[], bool] = lambda: True,
     ) -> None:
         self._public, self._library, self._open_to_all, self._fold = public, library, open_to_all, fold
+        self._anybody = anybody
         self.trouble = ""
         self.dropped = 0  # rows that came faster than they could be told
         self._listening = False
@@ -111,10 +113,14 @@ class Announcer:
         self._waiting.clear()
         self._rows_waiting = 0
 
+    @property
+    def _works(self) -> bool:
+        return bool(self._tasks) and self._anybody()
+
     async def observed(self, rows: pa.Table, corrected: pa.Table) -> None:
         """Rows (schema ``STORED``) and corrections (``CORRECTED``) were folded."""
         count = rows.num_rows + corrected.num_rows
-        if not self._tasks or not count:
+        if not self._works or not count:
             return
         if self._rows_waiting + count > max(_MOST_WAITING, count):
             self.dropped += count
@@ -125,7 +131,7 @@ class Announcer:
 
     async def changed(self, _: int, change: Change) -> None:
         """The catalogue has changed."""
-        if self._tasks:
+        if self._works:
             self._waiting.append(change)
             self._some.set()
 
@@ -133,7 +139,7 @@ class Announcer:
         """An entry of the ledger came on the record."""
         made = entry["id"] if entry.get("plan", {}).get("commands") else ""
         judged = frozenset((one["decision"], one["command"]) for one in entry.get("events", ()))
-        if self._tasks and (made or judged):
+        if self._works and (made or judged):
             self._waiting.append(_Recorded(made, judged))
             self._some.set()
 
