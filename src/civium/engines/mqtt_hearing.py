@@ -55,7 +55,7 @@ class Hearing:
         return self._client
 
     def anybody(self) -> bool:
-        """Whether anyone may be in the account."""
+        """Whether anyone came into the account so far."""
         logins = self._server.logins
         return logins is not None and logins.has(ACCOUNTS[self._name])
 

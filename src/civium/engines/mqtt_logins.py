@@ -69,6 +69,7 @@ class Logins:
         self._key = Ed25519PrivateKey.generate()
         self.issuer = _name(self._key.public_key().public_bytes_raw())
         self._inside: dict[tuple[str, int], Admitted] = {}  # by server and connection; some have left since
+        self._accounts: set[str] = set()
         self._system: Client | None = None
         self._reviewing = asyncio.Lock()
 
@@ -89,6 +90,7 @@ class Logins:
                 server = asked["server_id"]["id"]
                 self._inside = {at: who for at, who in self._inside.items() if at[0] == server}
                 self._inside[server, int(asked["client_info"]["id"])] = verdict
+                self._accounts.add(verdict.account)
                 while len(self._inside) > _MOST_KNOWN:  # who may be inside is known, or sent away
                     await self._send_away([next(iter(self._inside))])
             else:
@@ -98,8 +100,8 @@ class Logins:
         await client.subscribe(_QUESTION, cb=answered)
 
     def has(self, account: str) -> bool:
-        """Whether anyone may be inside in an account."""
-        return any(one.account == account for one in self._inside.values())
+        """Whether anyone came into an account so far."""
+        return account in self._accounts
 
     async def review(self) -> None:
         """Send away who may not be inside any more, or may publish on less than it was told; it may log in again."""
