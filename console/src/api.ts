@@ -66,6 +66,19 @@ export interface Desk {
   figures: { things: number; streams: number; heard: number; observations: number; decisions: number };
 }
 
+export interface Alarm {
+  id: number;
+  state: "open" | "acknowledged" | "shelved";
+  severity: "critical" | "warning" | "info";
+  title: string;
+  said: string;
+  group: { by: string; key: string; name: string };
+  raised: string;
+  acknowledged: { who: string } | null;
+  shelved: { until: string; who: string; why: string } | null;
+}
+export const ALARMS = "/api/alarms";
+
 export interface Decision {
   id: string;
   seq: number;

@@ -2,7 +2,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 
-import { useAsk, type Desk } from "./api";
+import { ALARMS, useAsk, type Alarm, type Desk } from "./api";
 import { beat, useEvents, usePulse, type Link as LinkState } from "./events";
 import { clock, day, number } from "./format";
 import { useWords, type Key } from "./language";
@@ -15,8 +15,9 @@ import { StartPage } from "./pages/start";
 import { ThingPage, ThingsPage } from "./pages/things";
 import { Empty, Link, Loading, Page } from "./parts/base";
 import { Icon, type IconName } from "./parts/icons";
+import { Said, say } from "./parts/say";
 import { usePlace } from "./router";
-import { recall } from "./session";
+import { recall, usePerson } from "./session";
 
 const MapPage = lazy(() => import("./map/page"));
 const DESK_MS = 10_000;
@@ -32,6 +33,14 @@ const VIEWS: [string, Key, IconName][] = [
 
 export function useDesk() {
   return useAsk<Desk>("/api/desk", DESK_MS);
+}
+
+/** The view's name in the browser's tab, as its heading has it. */
+export function useTitle(title: string): void {
+  const name = useDesk().data?.name ?? "Civium";
+  useEffect(() => {
+    document.title = `${title} · ${name}`;
+  }, [title, name]);
 }
 
 function view(path: string): ReactNode {
@@ -96,10 +105,6 @@ export function App() {
   const desk = useDesk();
   const name = desk.data?.name ?? "Civium";
   useEffect(() => {
-    const label = VIEWS.find(([at]) => at === room)?.[1];
-    document.title = label ? `${t(label)} · ${name}` : name;
-  }, [room, name, t]);
-  useEffect(() => {
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true }); // a reader that speaks hears where it is now
   }, [path]);
@@ -127,12 +132,33 @@ export function App() {
         </ul>
         <Pulse />
       </nav>
-      <main id="main" ref={main} tabIndex={-1}>
+      <main id="main" ref={main} tabIndex={-1} aria-labelledby="title">
         {desk.data?.advise_only && <p className="banner">{t("switch.on")}</p>}
         <Suspense fallback={<Loading rows={6} />}>{view(path)}</Suspense>
       </main>
+      <Said />
+      <Herald desk={desk.data} />
     </div>
   );
+}
+
+/** Tells, in whatever view, that there is more for a person to do than there was: by ear what the rail shows by eye. */
+function Herald({ desk }: { desk: Desk | undefined }) {
+  const { t } = useWords();
+  const person = usePerson();
+  const alarms = useAsk<{ alarms: Alarm[]; counts: Record<string, number> }>(person ? ALARMS : null, DESK_MS);
+  const before = useRef<Record<string, number>>({});
+  const now: [Key, number | undefined][] = [
+    ["herald.waiting", desk?.waiting.count],
+    ["herald.broken", desk && Object.keys(desk.troubles).length + desk.practices.length],
+    ["herald.alarms", person ? alarms.data?.counts["open"] ?? (alarms.data && 0) : undefined],
+  ];
+  useEffect(() => {
+    const more = now.filter(([key, n]) => n !== undefined && n > (before.current[key] ?? Infinity));
+    for (const [key, n] of now) if (n !== undefined) before.current[key] = n;
+    if (more.length) say(more.map(([key, n]) => t(key, { n: n! })).join(" "));
+  }); // each time that one of them was asked for
+  return null;
 }
 
 function Urgent({ n }: { n: number }) {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from civium.web.pages import STATIC
+from civium.web.pages import STATIC, VERSION
 from tests.city.conftest import CityProcess
 
 HOSTILE = "<script>document.title='taken over'</script>"
@@ -136,6 +136,25 @@ def test_no_page_names_another_host(town: CityProcess, decision: str) -> None:
         assert answer.status_code == 200, address
         found = {hit for hit in ADDRESS.findall(answer.text) if "www.w3.org" not in hit}
         assert not found, address
+
+
+def test_pages_travel_compressed_and_who_one_is_does_not(town: CityProcess, decision: str) -> None:
+    packed = {"Accept-Encoding": "gzip"}
+    for address in ("/", f"/static/civium.css?v={VERSION}", "/openapi.json"):
+        answer = town.client.http.get(address, headers=packed)
+        assert answer.headers["content-encoding"] == "gzip", address
+        assert int(answer.headers["content-length"]) < len(answer.content) / 2, address
+        assert "content-encoding" not in town.client.http.get(address, headers={"Accept-Encoding": "identity"}).headers
+    for address in ("/api/me", "/v1.1"):
+        assert "content-encoding" not in town.client.http.get(address, headers=packed).headers, address
+
+
+def test_a_browser_keeps_for_good_what_is_asked_for_by_its_digest(town: CityProcess, page: str) -> None:
+    asked = re.findall(r'"(/static/[^"]+)"', page)
+    assert len(asked) >= 3
+    for address in asked:
+        assert "immutable" in town.client.http.get(address).headers["cache-control"], address
+    assert "immutable" not in town.client.http.get("/static/civium.css?v=another").headers["cache-control"]
 
 
 def test_a_map_is_missed_in_words_where_no_city_model_is(town: CityProcess, page: str) -> None:

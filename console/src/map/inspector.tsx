@@ -1,4 +1,6 @@
 // What was clicked: a thing with its streams, charts and the decisions that touched it; or a building.
+import { useEffect } from "react";
+
 import { useAsk, type Thing } from "../api";
 import { number } from "../format";
 import { useWords } from "../language";
@@ -7,14 +9,16 @@ import { Facts, Streams, Touched } from "../pages/things";
 import { StreamChart } from "../pages/stream";
 import { Asked, Link } from "../parts/base";
 import { Icon } from "../parts/icons";
+import { say, useReturn } from "../parts/say";
 import type { Building, Spot } from "./canvas";
 
 const CHARTS = 2;
 
 export function Inspector({ chosen, close, at }: { chosen: { thing: number } | { building: Building; spot: Spot }; close: () => void; at: number | undefined }) {
   const { t } = useWords();
+  useReturn();
   return (
-    <aside className="panel inspector" aria-label={t("map.chosen")}>
+    <aside className="panel inspector" aria-label={t("map.chosen")} onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && close()}>
       <button type="button" className="tool close" aria-label={t("close")} onClick={close}>
         <Icon name="close" size={18} />
       </button>
@@ -26,6 +30,10 @@ export function Inspector({ chosen, close, at }: { chosen: { thing: number } | {
 function Inspected({ id, at }: { id: number; at: number | undefined }) {
   const { t, named } = useWords();
   const thing = useAsk<Thing>(`/api/things/${id}`, 5000);
+  const name = thing.data && (thing.data.name || thing.data.key);
+  useEffect(() => {
+    if (name) say(`${t("map.chosen")}: ${name}`); // the focus stays where it was chosen
+  }, [name, t]);
   return (
     <Asked of={thing} rows={5}>
       {(told) => (

@@ -2,13 +2,14 @@
 import { useQueries, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
-import { useDesk } from "../app";
+import { useDesk, useTitle } from "../app";
 import { get, query, useAsk, type CityMap, type Past, type Places, type Values } from "../api";
 import { useEvents } from "../events";
 import { number } from "../format";
 import { useWords } from "../language";
 import { Asked, Empty } from "../parts/base";
 import { Icon } from "../parts/icons";
+import { keepFocusSoon } from "../parts/say";
 import { go, usePlace } from "../router";
 import { useDark } from "../theme";
 import { area, Canvas, distance, type Building, type Sight, type Spot } from "./canvas";
@@ -26,6 +27,8 @@ const MOVES_MS = 2000;
 type Chosen = { thing: number } | { building: Building; spot: Spot } | null;
 
 export default function MapPage() {
+  const { t } = useWords();
+  useTitle(t("map.title"));
   const city = useAsk<CityMap>("/api/map");
   return (
     <Asked of={city} rows={8}>
@@ -38,7 +41,7 @@ function Nowhere() {
   const { t } = useWords();
   return (
     <div className="page">
-      <h1>{t("nav.map")}</h1>
+      <h1 id="title">{t("nav.map")}</h1>
       <Empty icon="map">{t("map.nothing")}</Empty>
     </div>
   );
@@ -210,7 +213,7 @@ function CityMapView({ city }: { city: CityMap }) {
   );
   return (
     <div className="map-page">
-      <h1 className="unseen">{t("map.title")}</h1>
+      <h1 id="title" className="unseen">{t("map.title")}</h1>
       <div ref={holder} className="map" />
       <div className="map-top">
         <Search
@@ -219,7 +222,7 @@ function CityMapView({ city }: { city: CityMap }) {
             if (one.lon !== null && one.lat !== null) canvas.current?.fly([one.lon, one.lat]);
           }}
         />
-        <div className="tools" role="toolbar" aria-label={t("map.tools")}>
+        <div className="tools" role="group" aria-label={t("map.tools")}>
           {tool("layers", t("map.layers"), panel === "layers", () => setPanel(panel === "layers" ? null : "layers"))}
           {tool("locate", t("map.near"), panel === "near", () => {
             setView(canvas.current?.view() ?? null);
@@ -266,7 +269,11 @@ function CityMapView({ city }: { city: CityMap }) {
           {measure.length < 2 ? t("map.measure.hint") : t("map.measure.length", { metres: number(distance(measure), language) })}
           {measure.length > 2 && ` · ${t("map.measure.area", { area: number(area(measure), language) })}`}
           {measure.length > 0 && (
-            <button type="button" className="plain" onClick={() => setMeasure([])}>
+            <button type="button" className="plain" onClick={() => {
+                setMeasure([]);
+                keepFocusSoon();
+              }}
+            >
               {t("map.measure.again")}
             </button>
           )}

@@ -97,7 +97,7 @@ function Both({ city, sides }: { city: CityMap; sides: [Side, Side] }) {
         ))}
       </ul>
       {rows.length > 0 && (
-        <div className="scroll" tabIndex={0} role="region" aria-label={t("sides.most")}>
+        <div className="scroll" tabIndex={0} role="group" aria-label={t("sides.most")}>
           <table>
             <caption>{chosen === null ? t("sides.most") : t("sides.chosen")}</caption>
             <thead>

@@ -47,7 +47,7 @@ export function SunPanel({ changed, city }: { changed: (sun: Sun) => void; city:
         <span>
           {t("sun.hour")} <b>{minute >= 0 && hour}</b>
         </span>
-        <input type="range" min={0} max={1439} step={5} value={Math.max(minute, 0)} onChange={(event) => setMinute(Number(event.target.value))} />
+        <input type="range" min={0} max={1439} step={5} aria-valuetext={hour} value={Math.max(minute, 0)} onChange={(event) => setMinute(Number(event.target.value))} />
       </label>
       <p className="quiet" role="status">
         {told.data && (told.data.elevation > 0 ? t("sun.where", { elevation: number(told.data.elevation, language, 1), azimuth: number(told.data.azimuth, language) }) : t("sun.night"))}

@@ -1,5 +1,5 @@
 // The time slider: any past hour, played at some speed, or this moment again.
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Label, Slider, SliderOutput, SliderThumb, SliderTrack } from "react-aria-components";
 
 import { usePulse } from "../events";
@@ -7,6 +7,7 @@ import { clock, day } from "../format";
 import { useWords } from "../language";
 import { Broken } from "../parts/base";
 import { Icon } from "../parts/icons";
+import { useReturn } from "../parts/say";
 
 export interface Moment {
   at: number; // [ms since epoch]
@@ -24,6 +25,9 @@ export function TimeBar({ moment, change, loading, error }: { moment: Moment; ch
   const [playing, setPlaying] = useState(false);
   const kept = useRef(moment);
   kept.current = moment;
+  useReturn();
+  const thumb = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => thumb.current?.setAttribute("aria-valuetext", clock(moment.at, language))); // else milliseconds are read out
   const hour = (start: number) => change({ from: start, at: start });
   useEffect(() => {
     if (moment.from === 0 && now) hour(Math.floor((now - HOUR_MS) / STEP_MS) * STEP_MS); // the last hour at first
@@ -81,7 +85,7 @@ export function TimeBar({ moment, change, loading, error }: { moment: Moment; ch
         <Label className="unseen">{t("time.slider")}</Label>
         <SliderOutput className="unseen">{clock(moment.at, language)}</SliderOutput>
         <SliderTrack className="track">
-          <SliderThumb className="thumb" />
+          <SliderThumb className="thumb" inputRef={thumb} />
         </SliderTrack>
       </Slider>
       <div className="ends">

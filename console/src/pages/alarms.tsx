@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button } from "react-aria-components";
 
-import { Refused, send, useAsk } from "../api";
+import { ALARMS, Refused, send, useAsk, type Alarm } from "../api";
 import { usePulse } from "../events";
 import { moment } from "../format";
 import { useWords } from "../language";
@@ -11,25 +11,13 @@ import { Asked, Card, Empty, Link } from "../parts/base";
 import { Reason, type Ask } from "../parts/reason";
 import { usePerson } from "../session";
 
-interface Alarm {
-  id: number;
-  state: "open" | "acknowledged" | "shelved";
-  severity: "critical" | "warning" | "info";
-  title: string;
-  said: string;
-  group: { by: string; key: string; name: string };
-  raised: string;
-  acknowledged: { who: string } | null;
-  shelved: { until: string; who: string; why: string } | null;
-}
-const PATH = "/api/alarms";
 const HOUR_MS = 3_600_000;
 const SHOWN = 20;
 
 export function Alarms() {
   const { t } = useWords();
   const person = usePerson();
-  const alarms = useAsk<{ alarms: Alarm[]; counts: Record<string, number> }>(person ? PATH : null, 5000);
+  const alarms = useAsk<{ alarms: Alarm[]; counts: Record<string, number> }>(person ? ALARMS : null, 5000);
   if (!person)
     return (
       <Card title={t("alarms.title")} icon="alert">
@@ -59,10 +47,11 @@ function List({ alarms }: { alarms: Alarm[] }) {
       confirm: t(`alarms.${what}`),
       needed: what === "shelve",
       done: async (why) => {
-        await send("POST", `${PATH}/${alarm.id}/${what}`, what === "ack" ? { why } : { why, until: new Date(now + HOUR_MS).toISOString() });
-        await client.invalidateQueries({ queryKey: [PATH] });
+        await send("POST", `${ALARMS}/${alarm.id}/${what}`, what === "ack" ? { why } : { why, until: new Date(now + HOUR_MS).toISOString() });
+        await client.invalidateQueries({ queryKey: [ALARMS] });
       },
     });
+  const label = (what: "ack" | "shelve", alarm: Alarm) => `${t(`alarms.${what}`)}: ${[alarm.title, alarm.group.name].filter(Boolean).join(", ")}`;
   return (
     <>
       <ul className="list">
@@ -88,10 +77,10 @@ function List({ alarms }: { alarms: Alarm[] }) {
             </div>
             {alarm.state === "open" && (
               <div className="verdict">
-                <Button className="plain" onPress={() => tell(alarm, "shelve")}>
+                <Button className="plain" onPress={() => tell(alarm, "shelve")} aria-label={label("shelve", alarm)}>
                   {t("alarms.shelve")}
                 </Button>
-                <Button className="primary" onPress={() => tell(alarm, "ack")}>
+                <Button className="primary" onPress={() => tell(alarm, "ack")} aria-label={label("ack", alarm)}>
                   {t("alarms.ack")}
                 </Button>
               </div>

@@ -163,8 +163,8 @@ function Results({ practice, results }: { practice: string; results: Result[] })
     });
   return (
     <>
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("backtest.results")}>
-        <table>
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("backtest.results")}>
+        <table aria-label={t("backtest.results")}>
           <thead>
             <tr>
               <th scope="col">

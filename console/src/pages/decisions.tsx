@@ -65,7 +65,7 @@ function Told({ story }: { story: Story }) {
     <div className="columns story">
       <div>
         <Card title={t("decision.why")}>
-          <p className="because">{plan.because || t("decision.no.reason")}</p>
+          <p className="because" lang={plan.because ? "en" : undefined}>{plan.because || t("decision.no.reason")}</p>
           <p className="quiet">
             <Mandate mandate={entry.mandate} /> {entry.advise_only && t("decision.switched")}
           </p>
@@ -84,7 +84,7 @@ function Told({ story }: { story: Story }) {
                   <span className={`badge tier-${TIERS[command.tier]}`}>{named("tier", TIERS[command.tier] ?? "")}</span>{" "}
                   <span className="quiet">{t("decision.until", { time: clock(command.until / 1000, language) })}</span>
                 </p>
-                {command.because && <p className="quiet">{command.because}</p>}
+                {command.because && <p className="quiet" lang="en">{command.because}</p>}
                 <ul className="steps">
                   {events
                     .filter((event) => event.command === number)

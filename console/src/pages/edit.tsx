@@ -7,6 +7,7 @@ import { Button } from "react-aria-components";
 import { get, Refused, send } from "../api";
 import { useWords } from "../language";
 import { Asked, Broken, Card } from "../parts/base";
+import { say, useReturn } from "../parts/say";
 
 export type Edited = { of: "Things" | "Datastreams"; id: number; title: string };
 interface Entity {
@@ -19,18 +20,24 @@ type Form = Record<"name" | "description" | "properties" | "lat" | "lon", string
 const PATCH = "application/json-patch+json";
 
 export function Edit({ what, done }: { what: Edited; done: () => void }) {
+  const { t } = useWords();
+  useReturn();
+  const saved = () => {
+    say(t("said.done", { what: what.title }));
+    done();
+  };
   const address = `/v1.1/${what.of}(${what.id})`;
   const path = what.of === "Things" ? `${address}?$expand=Locations` : address;
   // Asked once, anew each time: what is changed is compared with what the person saw.
   const entity = useQuery<Entity>({ queryKey: ["edit", path], queryFn: () => get<Entity>(path), staleTime: Infinity, gcTime: 0 });
   return (
     <Card title={what.title}>
-      <Asked of={entity}>{(told) => <Fields address={address} known={told} done={done} />}</Asked>
+      <Asked of={entity}>{(told) => <Fields address={address} known={told} done={saved} leave={done} />}</Asked>
     </Card>
   );
 }
 
-function Fields({ address, known, done }: { address: string; known: Entity; done: () => void }) {
+function Fields({ address, known, done, leave }: { address: string; known: Entity; done: () => void; leave: () => void }) {
   const { t } = useWords();
   const client = useQueryClient();
   const [before] = useState(known); // what the person saw
@@ -64,7 +71,7 @@ function Fields({ address, known, done }: { address: string; known: Entity; done
   const field = (name: keyof Form, type = "text") => (
     <label className="field grow">
       <span>{t(`edit.${name}`)}</span>
-      <input type={type} step="any" value={form[name]} required={name === "name"} onChange={(event) => setForm({ ...form, [name]: event.target.value })} />
+      <input type={type} step="any" value={form[name]} required={name === "name"} autoFocus={name === "name"} onChange={(event) => setForm({ ...form, [name]: event.target.value })} />
     </label>
   );
   return (
@@ -86,7 +93,7 @@ function Fields({ address, known, done }: { address: string; known: Entity; done
       </label>
       {error && <Broken error={error} />}
       <div className="actions">
-        <Button className="plain" onPress={done}>
+        <Button className="plain" onPress={leave}>
           {t("cancel")}
         </Button>
         <Button type="submit" className="primary">

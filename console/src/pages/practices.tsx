@@ -74,7 +74,7 @@ export function PracticesPage() {
                   </h2>
                   {practice.mandate && <Mandate mandate={practice.mandate} />}
                 </header>
-                <p>{practice.purpose}</p>
+                <p lang="en">{practice.purpose}</p>
                 {practice.trouble && <p className="trouble">{practice.trouble}</p>}
                 {practice.mandate && (
                   <>
@@ -111,7 +111,7 @@ export function PracticePage({ id }: { id: string }) {
   const practice = useAsk<Detail>(path, 5000);
   const decisions = useAsk<Decision[]>(`/api/decisions?practice=${encodeURIComponent(id)}&limit=12`, 5000);
   return (
-    <Page title={practice.data?.title ?? id} lead={practice.data?.register["purpose"] ?? ""}>
+    <Page title={practice.data?.title ?? id} lead={practice.data && <span lang="en">{practice.data.register["purpose"]}</span>}>
       <p className="crumb">
         <Link path="practices">← {t("nav.practices")}</Link>
       </p>
@@ -202,8 +202,8 @@ function Score({ path }: { path: string }) {
   return (
     <Card title={t("score.title")}>
       <p className="quiet">{t("score.what")}</p>
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("score.title")}>
-        <table>
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("score.title")}>
+        <table aria-label={t("score.title")}>
           <thead>
             <tr>
               <th scope="col">{t("score.property")}</th>
@@ -235,8 +235,8 @@ function Needs({ needs }: { needs: Need[] }) {
   const { now } = usePulse();
   return (
     <Card title={t("needs.title")}>
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("needs.title")}>
-        <table>
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("needs.title")}>
+        <table aria-label={t("needs.title")}>
           <thead>
             <tr>
               <th scope="col">{t("needs.what")}</th>
@@ -275,10 +275,12 @@ export function Last({ decisions }: { decisions: Decision[] }) {
           <time>{clock(decision.tick / 1000, language)}</time>
           <div>
             <p>
-              <Link path={`decisions/${decision.id}`}>{decision.practice}</Link>{" "}
+              <Link path={`decisions/${decision.id}`} aria-label={`${decision.practice}, ${clock(decision.tick / 1000, language)}`}>
+                {decision.practice}
+              </Link>{" "}
               <span className="quiet">{decision.commands ? t("decision.commands", { n: decision.commands }) : t("decision.nothing")}</span>
             </p>
-            {decision.because && <p className="quiet">{decision.because}</p>}
+            {decision.because && <p className="quiet" lang="en">{decision.because}</p>}
           </div>
         </li>
       ))}
@@ -296,7 +298,7 @@ function Plain({ practice }: { practice: Detail }) {
         {ABOUT.filter((name) => practice.register[name]).map((name) => (
           <div key={name}>
             <dt>{named("register", name)}</dt>
-            <dd>{practice.register[name]}</dd>
+            <dd lang="en">{practice.register[name]}</dd>
           </div>
         ))}
       </dl>

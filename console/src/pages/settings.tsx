@@ -6,6 +6,7 @@ import { Button } from "react-aria-components";
 import { send, useAsk } from "../api";
 import { LANGUAGES, useWords } from "../language";
 import { Asked, Card, Empty, Page } from "../parts/base";
+import { keepFocusSoon, say } from "../parts/say";
 import { Tokens } from "./tokens";
 import { login, logout, usePerson } from "../session";
 import { setTheme, theme, type Theme } from "../theme";
@@ -25,7 +26,12 @@ export function Settings() {
               <>
                 <p>{t("settings.here", { name: person.name, role: named("role", person.role) })}</p>
                 <p>
-                  <Button className="plain" onPress={() => void logout()}>
+                  <Button className="plain" onPress={() =>
+                      void logout().then(() => {
+                        say(t("said.out"));
+                        keepFocusSoon();
+                      })
+                    }>
                     {t("settings.leave")}
                   </Button>
                 </p>
@@ -83,7 +89,11 @@ function Login() {
         event.preventDefault();
         setWrong(false);
         login(token.trim()).then(
-          () => client.invalidateQueries(),
+          () => {
+            say(t("said.in"));
+            keepFocusSoon();
+            return client.invalidateQueries();
+          },
           () => setWrong(true),
         );
       }}

@@ -65,11 +65,14 @@ export function ThingsPage() {
           </select>
         </label>
       </div>
-      <section className="card" aria-label={t("things.title")}>
+      <p className="unseen" role="status">
+        {things.data && t("things.count", { n: things.data.count })}
+      </p>
+      <div className="card">
         <Asked of={things} rows={8}>
           {({ things: found, next, count }) => (
             <>
-              <div className="scroll" tabIndex={0} role="region" aria-label={t("things.title")}>
+              <div className="scroll" tabIndex={0} role="group" aria-label={t("things.title")}>
                 <table>
                   <caption>{t("things.count", { n: count })}</caption>
                   <thead>
@@ -108,7 +111,7 @@ export function ThingsPage() {
             </>
           )}
         </Asked>
-      </section>
+      </div>
     </Page>
   );
 }

@@ -2,6 +2,7 @@
 import { useId, type ReactNode } from "react";
 
 import { Refused, type Fates } from "../api";
+import { useTitle } from "../app";
 import { number } from "../format";
 import { useWords } from "../language";
 import { follow, to } from "../router";
@@ -16,11 +17,12 @@ export function Link({ path, children, ...rest }: { path: string; children: Reac
 }
 
 export function Page({ title, lead, actions, children }: { title: string; lead?: ReactNode; actions?: ReactNode; children: ReactNode }) {
+  useTitle(title);
   return (
     <div className="page">
       <header className="page-head">
         <div>
-          <h1>{title}</h1>
+          <h1 id="title">{title}</h1>
           {lead && <p className="lead">{lead}</p>}
         </div>
         {actions && <div className="actions">{actions}</div>}

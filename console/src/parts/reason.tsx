@@ -4,6 +4,7 @@ import { Button, Dialog, Heading, Label, Modal, ModalOverlay, TextArea, TextFiel
 
 import { useWords } from "../language";
 import { Broken } from "./base";
+import { keepFocusSoon, say } from "./say";
 
 export interface Ask {
   title: string;
@@ -30,6 +31,8 @@ export function Reason({ ask, close }: { ask: Ask | null; close: () => void }) {
     try {
       await ask!.done(why);
       leave();
+      say(t("said.done", { what: ask!.title }));
+      keepFocusSoon(); // what opened the dialog may have gone with what was decided
     } catch (thrown) {
       setError(thrown as Error);
     } finally {

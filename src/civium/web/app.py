@@ -37,7 +37,7 @@ from civium.web import (
     trials,
 )
 from civium.web import metrics as numbers
-from civium.web.headers import SafeHeaders, make_safe
+from civium.web.headers import Packed, SafeHeaders, make_safe
 from civium.web.identity import Identified, allowed
 from civium.web.limits import Buckets
 from civium.web.rules import watches
@@ -77,6 +77,8 @@ def build_app(
     app = FastAPI(
         title="Civium", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, dependencies=rules
     )
+    if "web" in roles:
+        app.add_middleware(Packed)
     if "door" in roles:
         app.add_middleware(posts.Posts)
     app.add_middleware(doors.BoundedBodies)
@@ -108,7 +110,7 @@ def build_app(
         app.post("/clock", tags=["doors"])(doors.post_clock)
     if "web" in roles:
         app.mount("/static/swagger", StaticFiles(directory=swagger_ui_path), name="swagger")
-        app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+        app.mount("/static", pages.Static(directory=pages.STATIC), name="static")
         app.mount(
             "/console/assets", console.Assets(directory=console.BUILT / "assets", check_dir=False), name="console"
         )

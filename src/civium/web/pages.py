@@ -7,6 +7,7 @@ host, and no script or style stands inside a page: the Content-Security-Policy w
 import asyncio
 from collections import defaultdict
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from sqlalchemy import func, select
 from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from civium import __version__
 from civium.city import City
@@ -42,8 +45,9 @@ _HEADERS = {
 _MAP_HEADERS = {  # a drawing may carry its own style, and nothing else
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "max-age=86400",
 }
+KEEP = "public, max-age=31536000, immutable"  # what is asked for by its content's digest
+_KEEP_A_DAY = "public, max-age=86400"
 # In the order in which a command goes through them.
 _FATES = (
     "confirmed",
@@ -57,6 +61,27 @@ _FATES = (
     "released",
     "lapsed",
 )
+
+
+def _digest() -> str:
+    """Of all that lies in ``static``: a page asks for it by this, so that a browser may keep it for good."""
+    own = blake2b(digest_size=8)
+    for file in sorted(STATIC.iterdir()):
+        own.update(file.read_bytes())
+    return own.hexdigest()
+
+
+VERSION = _digest()
+
+
+class Static(StaticFiles):
+    """Styles, scripts and the city's sign."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        asked = scope["query_string"] == f"v={VERSION}".encode()
+        response.headers["Cache-Control"] = KEEP if asked else _KEEP_A_DAY
+        return response
 
 
 @router.get("/")
@@ -88,7 +113,8 @@ async def ground_map(request: Request) -> Response:
     ground = await asyncio.to_thread(_ground, city_of(request))
     if ground is None:
         raise InputRefused("this city has no city model; make one with: civium twin build", status=404)
-    return Response(ground.svg, headers=_MAP_HEADERS, media_type="image/svg+xml")
+    keep = KEEP if request.query_params.get("v") == ground.version else _KEEP_A_DAY
+    return Response(ground.svg, headers={**_MAP_HEADERS, "Cache-Control": keep}, media_type="image/svg+xml")
 
 
 @router.get("/decisions/{decision}")
@@ -151,7 +177,7 @@ def _last_notices(city: City, told: Told) -> list[dict[str, Any]]:
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page in the reader's language, which is remembered where it was chosen by ``?lang=``."""
     t = words_of(request)
-    given = {"version": __version__, "t": t, "languages": LANGUAGES, "path": request.url.path}
+    given = {"version": __version__, "built": VERSION, "t": t, "languages": LANGUAGES, "path": request.url.path}
     html = _TEMPLATES.get_template(template).render(city=city_of(request).settings.name, **given, **values)
     response = HTMLResponse(html, status, _HEADERS)
     if "lang" in request.query_params:
