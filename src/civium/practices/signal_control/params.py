@@ -12,10 +12,13 @@ class SignalParams(Params):
     lapse: float = 15.0  # how long a wish holds
     patience: float = 25.0  # after which a wish that is not shown is thought over
     greens: tuple[float, ...] = (5.0, 10.0, 20.0, 30.0)  # green times that a stage is judged by
-    hysteresis: float = 1.1  # how many times better another stage must be
+    hysteresis: float = 1.1  # how many times more a change must gain than it loses
     headway: float = 2.0  # protected discharge before anything is learned
     permissive_headway: float = 5.0
     start_loss: float = 1.5  # from green to the first vehicle's moving
+    halted: float = (
+        5.0  # after which a queue that does not move in protected green is thought to wait for something else
+    )
     slowest: float = 0.02  # bounds of what is learned about a lane's discharge
     fastest: float = 0.7
     learning: float = 0.2  # share of a new observation
