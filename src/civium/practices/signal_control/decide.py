@@ -89,14 +89,13 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
     shut = exit_fill(layout, seen) >= params.full
     inflow = smoothed_inflow(state, lanes, passed, params)
     still = halted_for(layout, state, stage, lanes, shut, passed)
-    halted = still >= params.halted
-    rate = learned_rate(layout, state, stage, lanes, shut, halted, passed, params)
+    rate = learned_rate(layout, state, stage, lanes, shut, passed, params)
     age = aged(state, lanes, passed, params)
     waiting = _waiting(layout, state, lanes.total, stage, now)
     ignored = (stage >= 0) & (stage != state["wished"]) & (now - state["asked"] > _us(params.patience))
     current = np.where((state["wished"] >= 0) & ~ignored, state["wished"], stage)
     settled = (stage == current) & (now - since >= _min_green(layout, stage) * MICROSECONDS)
-    worth = worth_of(layout, lanes, inflow, rate, shut, halted, age, current, params)
+    worth = worth_of(layout, lanes, inflow, rate, shut, still >= params.halted, age, current, params)
     forced = _forced(layout, waiting, worth.blocked, now, params)
     choice = _choose(layout, worth, forced, current, settled, params.hysteresis)
     full = jammed(layout, lanes, age, params.jam, params.oldest)

@@ -49,18 +49,16 @@ def learned_rate(
     stage: Ints,
     lanes: Lanes,
     shut: Bools,
-    halted: Bools,
     elapsed: float,
     params: SignalParams,
 ) -> Floats:
     """Discharge [vehicles/s], moved towards what just passed where a queue had green all the time and a free exit.
 
-    ``shut``: movements whose exit is full; ``halted``: lanes that wait for something else than green, of which nothing
-    is learned; ``elapsed`` [s] since the last turn.
+    ``shut``: movements whose exit is full; ``elapsed`` [s] since the last turn.
     """
     if elapsed <= 0:
         return state["rate"]
-    queued = (state["standing"] >= 2.0) & (lanes.total >= 1.0) & ~_before_full_exits(layout, shut) & ~halted
+    queued = (state["standing"] >= 2.0) & (lanes.total >= 1.0) & ~_before_full_exits(layout, shut)
     same = (state["stage"] == stage)[layout.stage_signal[layout.pair_stage]]
     learn = shown_pairs(layout, stage) & same & (queued & lanes.counted)[layout.pair_lane]
     passed = np.clip(lanes.passed[layout.pair_lane] / elapsed, params.slowest, params.fastest)
