@@ -27,7 +27,7 @@ class SignalParams(Params):
     oldest: float = 90.0  # no older counts more
     platoon: float = 4.0  # vehicles in sight that still count as a queue when none stands
     full: float = 0.8  # share of an exit's length taken by standing vehicles at which it is full
-    jam: float = 0.8  # share of what a lane's cameras can see taken by standing vehicles at which it is jammed
+    jam: float = 0.4  # share of what a lane's cameras can see taken by standing vehicles at which it is jammed
     walker_wait: float = 80.0  # longest red at a crossing
     red_slack: float = 15.0  # before the longest red is reached, time to get there
     stage_slack: float = 8.0  # and more for every stage beyond two
