@@ -1,8 +1,9 @@
 """Which stage each signal should show next: the one that lets most vehicles go per second, its change included.
 
 The index of a stage is the number of vehicles expected to leave in the best of a few green times, over change time
-plus green time (Lämmer and Helbing, J. Stat. Mech. 2008 P04019, eq. 12); the stage that is shown needs no change, so
-it goes on until another is better by more than the hysteresis.
+plus green time (Lämmer and Helbing, J. Stat. Mech. 2008 P04019, eq. 12). It is taken of the lanes alone that a change
+would serve or cease to serve; the stage that is shown goes on until a change gains more than it loses, by more than
+the hysteresis.
 """
 
 import numpy as np
@@ -23,12 +24,14 @@ from civium.practices.signal_control.sight import (
     without,
 )
 from civium.practices.signal_control.worth import (
+    Worth,
     aged,
+    halted_for,
     learned_rate,
     shown_pairs,
     smoothed_inflow,
-    stage_index,
     usual_rate,
+    worth_of,
 )
 
 UNKNOWN = -1
@@ -51,6 +54,7 @@ def start(view: View, params: SignalParams) -> State:
         "waiting": np.full(links, view.now, dtype=np.int64),
         "standing": np.zeros(lanes),
         "age": np.zeros(lanes),
+        "halted": np.zeros(lanes),
         "inflow": np.zeros(lanes),
         "rate": usual_rate(layout, params),
         "detector": layout.detector.copy(),
@@ -84,15 +88,16 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
 
     shut = exit_fill(layout, seen) >= params.full
     inflow = smoothed_inflow(state, lanes, passed, params)
+    still = halted_for(layout, state, stage, lanes, shut, passed)
     rate = learned_rate(layout, state, stage, lanes, shut, passed, params)
     age = aged(state, lanes, passed, params)
     waiting = _waiting(layout, state, lanes.total, stage, now)
     ignored = (stage >= 0) & (stage != state["wished"]) & (now - state["asked"] > _us(params.patience))
     current = np.where((state["wished"] >= 0) & ~ignored, state["wished"], stage)
     settled = (stage == current) & (now - since >= _min_green(layout, stage) * MICROSECONDS)
-    index, blocked = stage_index(layout, lanes, inflow, rate, shut, age, current, params)
-    forced = _forced(layout, waiting, blocked, now, params)
-    choice = _choose(layout, index, forced, current, settled, params.hysteresis)
+    worth = worth_of(layout, lanes, inflow, rate, shut, still >= params.halted, age, current, params)
+    forced = _forced(layout, waiting, worth.blocked, now, params)
+    choice = _choose(layout, worth, forced, current, settled, params.hysteresis)
     full = jammed(layout, lanes, age, params.jam, params.oldest)
     choice = np.where(failed | full | ~layout.controllable, UNKNOWN, choice)
 
@@ -112,6 +117,7 @@ def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]
         "waiting": waiting,
         "standing": lanes.standing,
         "age": age,
+        "halted": still,
         "inflow": inflow,
         "rate": rate,
         "detector": layout.detector,
@@ -192,7 +198,7 @@ def _forced(layout: Layout, waiting: Ints, blocked: Bools, now: int, params: Sig
     return forced
 
 
-def _choose(layout: Layout, index: Floats, forced: Ints, current: Ints, settled: Bools, hysteresis: float) -> Ints:
+def _choose(layout: Layout, worth: Worth, forced: Ints, current: Ints, settled: Bools, hysteresis: float) -> Ints:
     """Stage index within its signal to wish for."""
     choice = current.copy()
     for s in range(len(layout.signal)):
@@ -200,11 +206,14 @@ def _choose(layout: Layout, index: Floats, forced: Ints, current: Ints, settled:
         at = int(current[s])
         if at >= 0 and not settled[s]:
             continue
-        best = int(np.argmax(index[first:last]))
         if forced[s] >= 0:
             choice[s] = forced[s] - first
-        elif at < 0 or index[first + best] > index[first + at] * hysteresis + 1e-6:
-            choice[s] = best
+        elif at < 0:
+            choice[s] = np.argmax(worth.alone[first:last])
+        else:
+            better = worth.gain[first:last] - worth.loss[first:last] * hysteresis
+            better[at] = 1e-6
+            choice[s] = np.argmax(better)
     return choice
 
 

@@ -28,11 +28,12 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """By incoming lane: vehicles in sight and bound for its stop line, those that stand, those that just passed it,
-    and whether a loop counts these."""
+    """By incoming lane: vehicles in sight and bound for its stop line, those that stand, those of them at the line,
+    those that just passed it, and whether a loop counts these."""
 
     total: Floats
     standing: Floats
+    near: Floats
     passed: Floats
     counted: Bools
 
@@ -86,14 +87,16 @@ def without(seen: Readings, bad: Bools) -> Readings:
 
 def lanes_of(layout: Layout, seen: Readings) -> Lanes:
     """Adds up cameras and loops by lane; what a camera sees for several lanes is shared among them."""
-    total, standing, passed = (np.zeros(len(layout.lane_signal)) for _ in range(3))
+    total, standing, near, passed = (np.zeros(len(layout.lane_signal)) for _ in range(4))
     camera, loops = layout.watch_detector, layout.loop_lane >= 0
+    queue = np.nan_to_num(seen.queue)[camera] * layout.watch_share
     np.add.at(total, layout.watch_lane, np.nan_to_num(seen.count)[camera] * layout.watch_share)
-    np.add.at(standing, layout.watch_lane, np.nan_to_num(seen.queue)[camera] * layout.watch_share)
+    np.add.at(standing, layout.watch_lane, queue)
+    np.add.at(near, layout.watch_lane, np.where(layout.watch_distance > 0, 0.0, queue))
     np.add.at(passed, layout.loop_lane[loops], seen.flow[loops])
     counted = np.zeros(len(layout.lane_signal), dtype=bool)
     counted[layout.loop_lane[loops & ~np.isnan(seen.flow)]] = True
-    return Lanes(total, standing, np.nan_to_num(passed), counted)
+    return Lanes(total, standing, near, np.nan_to_num(passed), counted)
 
 
 def exit_fill(layout: Layout, seen: Readings) -> Floats:

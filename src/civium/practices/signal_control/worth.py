@@ -1,6 +1,11 @@
-"""What each stage is worth now: vehicles that leave per second in its best green time, its change included."""
+"""What each stage is worth now: vehicles that leave per second in its best green time, its change included; and what
+a change to it gains and loses against the stage that is shown."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from civium.core.practice import State
 from civium.practices.signal_control.layout import Bools, Floats, Ints, Layout
@@ -8,6 +13,17 @@ from civium.practices.signal_control.params import SignalParams
 from civium.practices.signal_control.sight import Lanes
 
 CROSSING_S = 7.0  # a vehicle at speed crosses the range of a camera in this time: later ones are not in sight yet
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """By stage: ``alone``, what it serves [weighted vehicles/s]; ``gain`` and ``loss``, what it serves beyond the stage
+    that is current and what that one serves beyond it; ``blocked``: most of whom it would serve would find no room."""
+
+    alone: Floats
+    gain: Floats
+    loss: Floats
+    blocked: Bools
 
 
 def shown_pairs(layout: Layout, stage: Ints) -> Bools:
@@ -28,7 +44,13 @@ def usual_rate(layout: Layout, params: SignalParams) -> Floats:
 
 
 def learned_rate(
-    layout: Layout, state: State, stage: Ints, lanes: Lanes, shut: Bools, elapsed: float, params: SignalParams
+    layout: Layout,
+    state: State,
+    stage: Ints,
+    lanes: Lanes,
+    shut: Bools,
+    elapsed: float,
+    params: SignalParams,
 ) -> Floats:
     """Discharge [vehicles/s], moved towards what just passed where a queue had green all the time and a free exit.
 
@@ -36,14 +58,30 @@ def learned_rate(
     """
     if elapsed <= 0:
         return state["rate"]
-    jammed = np.zeros(len(layout.lane_signal), dtype=bool)
-    np.logical_or.at(jammed, layout.movement_lane, shut)
-    queued = (state["standing"] >= 2.0) & (lanes.total >= 1.0) & ~jammed
+    queued = (state["standing"] >= 2.0) & (lanes.total >= 1.0) & ~_before_full_exits(layout, shut)
     same = (state["stage"] == stage)[layout.stage_signal[layout.pair_stage]]
     learn = shown_pairs(layout, stage) & same & (queued & lanes.counted)[layout.pair_lane]
     passed = np.clip(lanes.passed[layout.pair_lane] / elapsed, params.slowest, params.fastest)
     rate: Floats = state["rate"] + np.where(learn, params.learning, 0.0) * (passed - state["rate"])
     return rate
+
+
+def halted_for(layout: Layout, state: State, stage: Ints, lanes: Lanes, shut: Bools, elapsed: float) -> Floats:
+    """For how long [s] each lane had protected green, a free exit and somebody at its line, and nobody passed: who
+    stands there waits for something else, such as a gap in the lane beside, where the own movement is."""
+    held = np.bincount(layout.serve_pair, ~layout.serve_protected, len(layout.pair_stage)) > 0
+    same = (state["stage"] == stage)[layout.stage_signal[layout.pair_stage]]
+    green = np.zeros(len(layout.lane_signal), dtype=bool)
+    green[layout.pair_lane[shown_pairs(layout, stage) & same & ~held]] = True
+    still = green & lanes.counted & (lanes.passed <= 0) & (lanes.near >= 1.0) & ~_before_full_exits(layout, shut)
+    return np.where(still, state["halted"] + max(elapsed, 0.0), 0.0)
+
+
+def _before_full_exits(layout: Layout, shut: Bools) -> Bools:
+    """Lanes with a movement whose exit is full."""
+    full = np.zeros(len(layout.lane_signal), dtype=bool)
+    np.logical_or.at(full, layout.movement_lane, shut)
+    return full
 
 
 def smoothed_inflow(state: State, lanes: Lanes, elapsed: float, params: SignalParams) -> Floats:
@@ -55,41 +93,84 @@ def smoothed_inflow(state: State, lanes: Lanes, elapsed: float, params: SignalPa
     return inflow
 
 
-def stage_index(
+def worth_of(
     layout: Layout,
     lanes: Lanes,
     inflow: Floats,
     rate: Floats,
     shut: Bools,
+    halted: Bools,
     age: Floats,
     current: Ints,
     params: SignalParams,
-) -> tuple[Floats, Bools]:
-    """Index of each stage [weighted vehicles/s], and whether most of whom it would serve would not find room.
+) -> Worth:
+    """Worth of each stage.
 
-    ``shut``: by movement, whether its exit is full; ``age``: by lane, for how long its queue has stood [s];
-    ``current``: by signal, the stage that needs no change (-1 = none).
+    ``shut``: by movement, whether its exit is full; by lane: ``halted``, whether it does not flow although it has green
+    now, and ``age``, for how long its queue has stood [s]; ``current``: by signal, the stage that needs no change
+    (-1 = none).
     """
-    pairs, stages = len(layout.pair_stage), len(layout.stage_signal)
     movement, share = layout.serve_movement, layout.movement_share[layout.serve_movement]
-    free_share = np.bincount(layout.serve_pair, share * ~shut[movement], pairs)
-    shut_share = np.bincount(layout.serve_pair, share * shut[movement], pairs)
-    weight = 1.0 + params.aging * age[layout.pair_lane] / 60.0
+    free_share = np.bincount(layout.serve_pair, share * ~shut[movement], len(layout.pair_stage))
+    shut_share = np.bincount(layout.serve_pair, share * shut[movement], len(layout.pair_stage))
     before_held = free_share / np.maximum(1.0 - free_share, 1e-9)  # vehicles before the first that may not go
-    total = lanes.total[layout.pair_lane]
+    free, full = _by_stage(layout, np.minimum(free_share, 1.0)), _by_stage(layout, shut_share)
+    hold, flow = _by_stage(layout, before_held), _by_stage(layout, rate)
+    signal = layout.stage_signal
+    total, arriving = _by_signal(layout, lanes.total)[signal], _by_signal(layout, inflow)[signal]
+    weight = _by_signal(layout, 1.0 + params.aging * age / 60.0)[signal]
+    stops = _by_signal(layout, halted)[signal]
+
+    def served(stage: Ints, green: Any, ahead: Any, moves: Any = True) -> Floats:
+        """Vehicles by lane that leave in ``green`` [s] of each stage, and find room, among those there by ``ahead``."""
+        expected = total + arriving * np.maximum(ahead - CROSSING_S, 0.0)
+        able = np.where(moves, green * flow[stage], 0.0)
+        leave = np.minimum(np.minimum(expected * free[stage], hold[stage]), able)
+        left: Floats = leave - np.minimum(expected * full[stage], able)
+        return left
+
+    each = np.arange(len(signal))
+    now = layout.first_stage[signal] + np.maximum(current[signal], 0)
     change = _change(layout, current, params)
-    best = np.zeros(stages)
+    # A lane that is green before and after flows on meanwhile: the change costs it nothing.
+    through = (free + full > 0) & ((free + full)[now] > 0) & ~stops
+    alone, gain, loss = (np.zeros(len(signal)) for _ in range(3))
     for green in params.greens:
-        ahead = change[layout.pair_stage] + green
-        expected = total + inflow[layout.pair_lane] * np.maximum(ahead - CROSSING_S, 0.0)
-        able = green * rate
-        served = np.minimum(np.minimum(expected * np.minimum(free_share, 1.0), before_held), able)
-        stuck = np.minimum(expected * shut_share, able)
-        gain = np.bincount(layout.pair_stage, (served - stuck) * weight, stages) / (change + green)
-        best = np.maximum(best, gain)
-    served_total = np.bincount(layout.pair_stage, total * free_share, stages)
-    stuck_total = np.bincount(layout.pair_stage, total * shut_share, stages)
-    return best, (stuck_total > 0) & (stuck_total >= served_total)
+        span = change + green
+        ahead = span[:, None]
+        theirs = served(each, green, ahead)
+        alone = np.maximum(alone, (theirs * weight).sum(axis=1) / span)
+        more = np.where(through, served(each, ahead, ahead), theirs) - served(now, ahead, ahead, ~stops)
+        gain = np.maximum(gain, (np.maximum(more, 0.0) * weight).sum(axis=1) / span)
+        less = served(now, green, green, ~stops) - np.where(through, served(each, green, green), 0.0)
+        loss = np.maximum(loss, (np.maximum(less, 0.0) * weight).sum(axis=1) / green)
+    sighted = lanes.total[layout.pair_lane]
+    finds_room = np.bincount(layout.pair_stage, sighted * free_share, len(signal))
+    finds_none = np.bincount(layout.pair_stage, sighted * shut_share, len(signal))
+    return Worth(alone, gain, loss, (finds_none > 0) & (finds_none >= finds_room))
+
+
+def _place(layout: Layout) -> Ints:
+    """Number of each lane within its signal."""
+    first = np.searchsorted(layout.lane_signal, np.arange(len(layout.signal)))
+    place: Ints = np.arange(len(layout.lane_signal)) - first[layout.lane_signal]
+    return place
+
+
+def _by_signal(layout: Layout, of_lane: NDArray[Any]) -> NDArray[Any]:
+    """What is told by lane, by signal and lane of it; zero where a signal has fewer lanes than another."""
+    place = _place(layout)
+    table = np.zeros((len(layout.signal), place.max(initial=0) + 1), of_lane.dtype)
+    table[layout.lane_signal, place] = of_lane
+    return table
+
+
+def _by_stage(layout: Layout, of_pair: NDArray[Any]) -> Floats:
+    """What is told by pair (stage, lane), by stage and lane of its signal; zero where the stage does not serve it."""
+    place = _place(layout)
+    table = np.zeros((len(layout.stage_signal), place.max(initial=0) + 1))
+    table[layout.pair_stage, place[layout.pair_lane]] = of_pair
+    return table
 
 
 def _change(layout: Layout, current: Ints, params: SignalParams) -> Floats:

@@ -87,6 +87,31 @@ def test_the_stage_shown_is_kept_while_its_queue_flows() -> None:
     assert all(wished(p) == 0.0 for p in plans)
 
 
+def test_a_queue_that_does_not_move_in_green_does_not_keep_it() -> None:
+    def at(t: int) -> View:
+        return views.view(instant(t), {"north": 10 + t % 3, "west": 3}, flows={"north": 0.0 if t >= 15 else 2.0})
+
+    plans, state = turns(at, 3)
+    assert wished(plans[-1]) == 0.0
+    plans, _ = turns(at, 2, 3, state)
+    assert wished(plans[-1]) == 1.0
+
+
+def test_a_lane_that_is_green_before_and_after_tells_nothing_for_or_against_a_change() -> None:
+    """Stages of ingolstadt1 in small: one lane has green in both, on others it is now or then."""
+    choices = []
+    for common in (0.0, 4.0, 12.0):
+        state: State | None = None
+        for second in (0, 5):
+            queues = {"north": 1.0, "south": common, "west": 9.0}
+            view = views.view(instant(second), queues, shown=0.0, flows={"north": 1.0, "south": 2.0})
+            seen = views.always_green(view, "south")
+            state = start(seen, PARAMS) if state is None else state
+            plan, state = decide(seen, state, PARAMS)
+        choices.append(wished(plan))
+    assert choices == [1.0, 1.0, 1.0]
+
+
 def test_a_full_exit_is_not_fed() -> None:
     queues = {"north": 10.0, "south": 10.0, "west": 2.0}
     free, _ = turns(lambda t: views.view(instant(t), queues, shown=1.0), 2)
