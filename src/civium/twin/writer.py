@@ -10,7 +10,7 @@ from civium.core.logs import note, said_by
 from civium.core.observations import both, log_stream
 from civium.core.tasks import end
 from civium.core.traces import span
-from civium.engines.log import Log
+from civium.engines.log import Log, LogUnavailable
 from civium.engines.store import Store, StoreConflict
 from civium.engines.tail import Message
 from civium.twin import poison
@@ -108,7 +108,11 @@ class Writer:
         try:
             while True:
                 for message in await self._fetch(tail.fetch, bool(waiting)):
-                    if message.sequence != self.applied + len(waiting) + 1:
+                    due = self.applied + len(waiting) + 1
+                    if message.sequence > due and await self._log.keeps(self._stream, due):
+                        # A node died with what it was about to deliver: it is in the log, and is read again.
+                        raise LogUnavailable(f"the log {self._stream} did not deliver message {due}; it is read again")
+                    if message.sequence != due:
                         raise StoreConflict(
                             f"the log {self._stream} skips from {self.applied + len(waiting)} to {message.sequence}"
                         )
