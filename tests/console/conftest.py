@@ -23,6 +23,18 @@ _ARGUMENTS = (
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
 Open = Callable[..., Page]
+VIEWS = (
+    "",
+    "/practices",
+    "/practices/dimmer",
+    "/things",
+    "/things/1",
+    "/decisions",
+    "/cases",
+    "/settings",
+    "/start",
+    "/map",
+)
 
 
 def _missing(why: str) -> None:

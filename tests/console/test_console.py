@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.city.conftest import CityProcess
-from tests.console.conftest import BEGIN, PATIENCE_MS, Open, barriers, tell, tell_until_asked
+from tests.console.conftest import BEGIN, PATIENCE_MS, VIEWS, Open, barriers, tell, tell_until_asked
 from tests.console.relay import Relay
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -291,20 +291,6 @@ def test_a_city_of_fifty_thousand_things_is_paged_and_searched(look: Open, town:
     expect(page.get_by_role("link", name="Bin 50", exact=True)).to_be_visible()
     page.get_by_role("searchbox").fill("Bin 49999")
     expect(page.get_by_text("1 thing", exact=True)).to_be_visible()
-
-
-VIEWS = (
-    "",
-    "/practices",
-    "/practices/dimmer",
-    "/things",
-    "/things/1",
-    "/decisions",
-    "/cases",
-    "/settings",
-    "/start",
-    "/map",
-)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -18,8 +18,18 @@ from civium.twin.progress import Progress
 from civium.twin.writer import Writer
 
 
+async def open_log(folder: Path) -> Log:
+    return await Log.open(Settings(doors=Doors(mqtt="127.0.0.1:0", websocket="127.0.0.1:0")), folder)
+
+
+def one_reading() -> bytes:
+    """A message of the log with one row."""
+    now = pa.array([WallClock().now()], pa.timestamp("us", "UTC"))
+    return encode(complete(pa.table({"stream": [1], "time": now, "made": now, "value": [1.0]})).cast(OBSERVATION))
+
+
 async def _stored_after_trouble(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
-    log = await Log.open(Settings(doors=Doors(mqtt="127.0.0.1:0", websocket="127.0.0.1:0")), folder)
+    log = await open_log(folder)
     progress = Progress()
 
     async def stored(shard: int, until: int, rows: pa.Table, corrected: pa.Table) -> None:
@@ -41,10 +51,7 @@ async def _stored_after_trouble(folder: Path, store: Store, monkeypatch: pytest.
 
     monkeypatch.setattr(store, "append", full)
     try:
-        now = WallClock().now()
-        row = {"stream": [1], "time": pa.array([now], pa.timestamp("us", "UTC")), "value": [1.0]}
-        row["made"] = row["time"]
-        await log.publish("OBS0", encode(complete(pa.table(row)).cast(OBSERVATION)))
+        await log.publish("OBS0", one_reading())
         async with asyncio.timeout(30):
             while progress.at(0) < 1:
                 await asyncio.sleep(0.05)
@@ -62,7 +69,7 @@ def test_the_writer_goes_on_when_the_store_does(tmp_path: Path, monkeypatch: pyt
 
 
 async def _stored_after_a_gap(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
-    log = await Log.open(Settings(doors=Doors(mqtt="127.0.0.1:0", websocket="127.0.0.1:0")), folder)
+    log = await open_log(folder)
     progress, tails = Progress(), []
 
     async def stored(shard: int, until: int, rows: pa.Table, corrected: pa.Table) -> None:
@@ -83,12 +90,10 @@ async def _stored_after_a_gap(folder: Path, store: Store, monkeypatch: pytest.Mo
         tails.append(made)
         return made
 
-    row = {"stream": [1], "time": pa.array([WallClock().now()], pa.timestamp("us", "UTC")), "value": [1.0]}
-    row["made"] = row["time"]
     writer = Writer(log, store, WallClock(), 0, 0.0, progress, stored)
     try:
         for _ in range(3):
-            await log.publish("OBS0", encode(complete(pa.table(row)).cast(OBSERVATION)))
+            await log.publish("OBS0", one_reading())
         monkeypatch.setattr(log, "tail", tail)
         await writer.start()
         async with asyncio.timeout(30):

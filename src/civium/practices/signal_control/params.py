@@ -16,9 +16,7 @@ class SignalParams(Params):
     headway: float = 2.0  # protected discharge before anything is learned
     permissive_headway: float = 5.0
     start_loss: float = 1.5  # from green to the first vehicle's moving
-    halted: float = (
-        5.0  # after which a queue that does not move in protected green is thought to wait for something else
-    )
+    halted: float = 5.0  # after which a queue that does not move in protected green waits for something else
     slowest: float = 0.02  # bounds of what is learned about a lane's discharge
     fastest: float = 0.7
     learning: float = 0.2  # share of a new observation
