@@ -64,4 +64,5 @@ def test_forecasts_are_held_against_what_came(new_city: Callable[..., CityProces
     assert city.client.http.get("/api/practices/nobody/score").status_code == 404
     page = city.client.http.get("/register/foreteller").text
     assert "How well it foretold in the last day" in page
+    assert "/register/foreteller" in city.client.http.get("/register").text  # with a register.toml that says no purpose
     assert city.client.get("/api/practices/signal_control/score") == []

@@ -286,11 +286,11 @@ def test_a_city_of_fifty_thousand_things_is_paged_and_searched(look: Open, town:
     for at in range(0, len(lines), 10_000):
         town.client.post("/api/register?ids=false", content="\n".join(lines[at : at + 10_000]).encode())
     page = look("/console/things?kind=bin")
-    expect(page.get_by_text("50,000 things")).to_be_visible()
+    expect(page.get_by_role("table", name="50,000 things")).to_be_visible()
     page.get_by_role("button", name="Next page").click()
     expect(page.get_by_role("link", name="Bin 50", exact=True)).to_be_visible()
     page.get_by_role("searchbox").fill("Bin 49999")
-    expect(page.get_by_text("1 thing", exact=True)).to_be_visible()
+    expect(page.get_by_role("table", name="1 thing", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
