@@ -80,6 +80,23 @@ def test_what_a_system_posts_is_stored_in_the_unit_of_its_fields_and_missing_str
     assert thing["Locations"][0]["location"]["coordinates"] == [24.94, 60.17]
 
 
+def test_a_number_with_its_unit_behind_it_is_read_in_that_unit_and_no_other_than_was_declared(
+    city: CityProcess,
+) -> None:
+    deep = {"key": "t9", "kind": "tank", "streams": [{"key": "tank/t9/level", "property": "level", "unit": "m",
+                                                      "name": "tank/t9/level"}]}  # fmt: skip
+    city.client.http.post("/api/register", content=json.dumps(deep)).raise_for_status()
+    answer = post(
+        city, "strict", [{"tank": "t9", "level": f" {said}"} for said in ("30.5 cm", "1 bar", "2 m3", "3 of 4")]
+    )
+    assert (answer.json()["stored"], len(answer.json()["refused"])) == (1, 3)
+    assert [value for _, value in readings(city, "tank/t9/level")] == [0.305]
+    declared = {"measurements": [measured(1, "21.5 °C", "worded"), measured(2, "70 °F", "worded")]}
+    answer = post(city, "stations", declared)
+    assert (answer.status_code, answer.json()["stored"], len(answer.json()["refused"])) == (202, 1, 1)
+    assert [value for _, value in readings(city, "station/worded/air_temperature")] == [21.5]
+
+
 def test_what_is_posted_again_is_known_and_another_reading_under_its_identity_is_kept_apart(city: CityProcess) -> None:
     once = {"measurements": [measured(n, n, "twice") for n in range(5)]}
     assert post(city, "stations", once).json()["stored"] == 5

@@ -7,13 +7,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from civium.core import CiviumError
+from civium.core import CiviumError, InputRefused
 from civium.core.observations import OBSERVATION
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.streams import COUNT, NUMBER, TRUTH
 from civium.sources.batch import KEY, Batch, build
 from civium.sources.feeds.mapping import Told, number_of
 from civium.sources.keys import content_of, row_key
+from civium.sources.units import to_si
 
 DOOR = "source"  # by which dead letters know that they are of a source
 _TRUTHS = {"true": True, "false": False}
@@ -22,7 +23,8 @@ _SORTED = msgspec.json.Encoder(order="sorted")
 
 def rows(told: Sequence[Told], streams: Sequence[int], catalog: Catalog, now: int) -> Batch:
     """A batch of readings, each with its stream; ``now`` [us since epoch] stands in for times that are not given."""
-    results = [_fitting(one.result, stream, catalog) for one, stream in zip(told, streams, strict=True)]
+    fitting = [_fitting(one, stream, catalog) for one, stream in zip(told, streams, strict=True)]
+    results, symbols = [result for result, _ in fitting], [unit for _, unit in fitting]
     instant = OBSERVATION.field("time").type
     columns = {
         "stream": pa.array(streams, pa.int64()),
@@ -38,8 +40,8 @@ def rows(told: Sequence[Told], streams: Sequence[int], catalog: Catalog, now: in
         pairs = [_key(one, stream) for one, stream in zip(told, streams, strict=True)]
         keys = np.array(pairs, KEY)
     units = None
-    if any(one.unit for one in told):
-        units = pa.array([one.unit or None for one in told], pa.string()).dictionary_encode()
+    if any(symbols):
+        units = pa.array([symbol or None for symbol in symbols], pa.string()).dictionary_encode()
     return build(columns, (), keys, units)
 
 
@@ -72,16 +74,31 @@ def _key(told: Told, stream: int) -> tuple[int, int]:
     return row_key(stream, told.identity), content_of(_SORTED.encode((told.result, told.time, told.until, told.unit)))
 
 
-def _fitting(result: Any, stream: int, catalog: Catalog) -> Any:
-    """A text as the number or truth that the stream takes, where it is one; all else stays for the examination."""
-    index = catalog.streams
+def _fitting(told: Told, stream: int, catalog: Catalog) -> tuple[Any, str]:
+    """A text as the number or truth that the stream takes, where it is one, and the unit that it is told in; all else
+    stays for the examination."""
+    index, result = catalog.streams, told.result
     if not isinstance(result, str) or not index.known(np.array([stream]))[0]:
-        return result
+        return result, told.unit
     kind = index.value_type[stream]
     if kind in (NUMBER, COUNT):
         number = number_of(result)
-        return result if number is None else number
-    return _TRUTHS.get(result.strip().lower(), result) if kind == TRUTH else result
+        return _measured(result, told.unit) if number is None else (number, told.unit)
+    return (_TRUTHS.get(result.strip().lower(), result) if kind == TRUTH else result), told.unit
+
+
+def _measured(text: str, declared: str) -> tuple[float | str, str]:
+    """A number with its unit behind it, such as "30.11 °C", as decoders of many devices write it; any other text, and
+    one in another unit than was declared, stays what it is."""
+    first, _, symbol = text.strip().partition(" ")
+    number, symbol = number_of(first), symbol.strip()
+    try:
+        if number is None or not symbol or (declared and to_si(declared) != to_si(symbol)):
+            return text, declared
+        to_si(symbol)
+    except InputRefused:
+        return text, declared
+    return number, symbol
 
 
 def _number(result: Any) -> float | None:
