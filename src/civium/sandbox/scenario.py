@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -90,14 +91,29 @@ def unpack(archive: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             try:
-                with tarfile.open(archive) as tar:
-                    tar.extraction_filter = getattr(tarfile, "data_filter", None)  # from 3.11.4 on
-                    tar.extractall(Path(name, "all"))  # noqa: S202 (the operator's own data)
+                _extract(archive, Path(name, "all"))
             except (tarfile.TarError, OSError) as error:
                 raise ValueError(f"{archive.name} cannot be unpacked: {error}") from error
             if not folder.is_dir():
                 Path(name, "all").rename(folder)
     return folder
+
+
+def _extract(archive: Path, into: Path) -> None:
+    """The plain files of an archive, none of them outside of ``into``; links and devices are left out."""
+    into.mkdir()
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = Path(os.path.normpath(into / member.name))
+            if not member.isfile():
+                continue
+            if not path.is_relative_to(into):
+                raise tarfile.TarError(f"'{member.name}' would lie outside of it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = tar.extractfile(member)
+            assert content is not None  # it is a plain file
+            with content, path.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def seconds(text: str) -> int:

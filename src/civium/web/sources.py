@@ -19,20 +19,19 @@ async def post_source(name: str, request: Request) -> Response:
     201: stored, or known already; 202: some of it became dead letters, which the answer lists.
     """
     source = city_of(request).sources.by_name.get(name)
-    if source is None or not source.posted:
-        raise InputRefused(f"no source '{name}' that posts is declared in this city", status=404)
     given = request.headers.get("x-api-key", "")
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         given = credentials.strip()
+    if source is None or not source.posted:  # a stranger learns no names: as for a wrong token
+        raise _unknown(request, name, given)
     try:
         allowed = source.allows(given)
     except SecretMissing as error:
         source.sink.failure = str(error)
         return later("this source has no token in the city's environment yet; its operator must set it")
     if not allowed:
-        why = f"send the token of '{name}' as Authorization: Bearer"
-        raise unknown_token(request.scope, why) if given else InputRefused(why, status=401)
+        raise _unknown(request, name, given)
     body = await body_of(request, int(source.settings.max_body_mb * 1024 * 1024))
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     try:
@@ -44,3 +43,8 @@ async def post_source(name: str, request: Request) -> Response:
     content = {"stored": taken.stored, "repeated": taken.repeated, "refused_count": len(taken.refused)}
     refused: list[dict[str, Any]] = [{"stream": about, "why": why} for about, why in taken.refused[:_SHOWN]]
     return answer({**content, "refused": refused}, 202 if taken.refused else 201)
+
+
+def _unknown(request: Request, name: str, given: str) -> InputRefused:
+    why = f"no source '{name}' takes what was shown: see to its name, and send its token as Authorization: Bearer"
+    return unknown_token(request.scope, why) if given else InputRefused(why, status=401)
