@@ -16,6 +16,7 @@ import psycopg
 from civium.engines.nats_server import find_server, free_port
 
 USER, PASSWORD = "civium", "CHANGE-ME"
+DEVICE = {"username": "device", "password": "CHANGE-ME-FOR-DEVICES"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "cluster"
 
 

@@ -20,7 +20,7 @@ from civium.engines.settings import Doors, Engines, LogStreams, Settings
 from civium.sources.intake import Intake
 from civium.sources.mqtt import MqttDoor
 from civium.sources.sensorthings.create import Creator
-from tests.cluster.stand import PASSWORD, USER, NatsCluster
+from tests.cluster.stand import DEVICE, NatsCluster
 from tests.sources.test_lane import desk, reading
 from tests.sources.test_two_doors import persistently
 
@@ -92,9 +92,9 @@ def test_mail_that_two_doors_believe_to_be_theirs_is_taken_once(nats: NatsCluste
             ]
             for door in mail:
                 await door.start()
-            async with aiomqtt.Client(
-                "127.0.0.1", nats.mqtt[0], username=USER, password=PASSWORD, timeout=60
-            ) as device:
+            async with aiomqtt.Client("127.0.0.1", nats.mqtt[0], timeout=60) as stranger:  # acknowledged and dropped
+                await stranger.publish("v1.1/Datastreams(1)/Observations", json.dumps({"result": -1}), 1, timeout=30)
+            async with aiomqtt.Client("127.0.0.1", nats.mqtt[0], timeout=60, **DEVICE) as device:
                 for n in range(0, 300, 10):
                     bodies = [json.dumps({"result": value}) for value in range(n, n + 10)]
                     topic = "v1.1/Datastreams(1)/Observations"
