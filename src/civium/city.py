@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -132,6 +132,8 @@ class City:
     async def _start(self, stack: AsyncExitStack, turning: bool) -> None:
         settings, folder, place = self.settings, self.folder, self.place
         # Last started is first stopped: work is laid down before the engines close.
+        log = asyncio.create_task(Log.open(settings, folder, token(folder)))  # its server starts while files are read
+        stack.push_async_callback(_close, log)
         self.store = await asyncio.to_thread(Store.open, settings, place)
         stack.callback(self.store.close)
         self.keeper = Keeper(self.store, settings.store)
@@ -140,8 +142,7 @@ class City:
         self.blobs = Blobs.open(settings, folder, self.wall)
         self.compute = await asyncio.to_thread(open_compute, settings, prepare)
         stack.push_async_callback(asyncio.to_thread, self.compute.close)
-        self.log = await Log.open(settings, folder, token(folder))
-        stack.push_async_callback(self.log.close)
+        self.log = await log
         self.devices = await Devices.beside(self.log, settings, folder, token(folder))
         if self.devices is not None:
             stack.push_async_callback(self.devices.close)
@@ -393,3 +394,10 @@ class City:
         except Exception as error:
             self.troubles[name] = f"{type(error).__name__}: {error}"
         return None
+
+
+async def _close(opening: asyncio.Task[Log]) -> None:
+    """Close the log, if it was opened."""
+    with suppress(Exception):  # whoever waited for it was told
+        log = await opening
+        await log.close()

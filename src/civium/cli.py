@@ -3,6 +3,7 @@
 Imports are inside the commands, so that ``--help`` is quick.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,7 @@ def up(
     from civium.core.extras import arrow_without_pandas
 
     arrow_without_pandas()  # before anything makes an array
+    gc.disable()  # until all is imported, which makes no garbage; it would be looked for in a fifth of the time
     from civium.city_folder import ROLES
     from civium.core import InputRefused
     from civium.serve import serve

@@ -73,6 +73,7 @@ def serve(
     begin(settings.says.level, settings.says.format)
     end_of_traces = begin_traces(traces.endpoint, traces.ratio, settings.name, __version__) if traces.endpoint else None
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 100)
     told = json.dumps({"pid": os.getpid(), "url": url, "turning": turning, "certificate": certificate or ""})
     if "web" in roles:

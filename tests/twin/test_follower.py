@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from civium.core.observations import STORED, complete, pack
+from civium.core.observations import CORRECTED, STORED, complete, pack
 from civium.engines.settings import Settings
 from civium.engines.store import Store
+from civium.twin import follower as following
 from civium.twin.follower import Follower
 from civium.twin.live import Live
 
@@ -58,3 +60,28 @@ def test_the_latest_of_every_stream_is_found_without_a_checkpoint(tmp_path: Path
     }
     assert found.rows == folded.rows == 1200
     store.close()
+
+
+def test_many_rows_are_worth_a_checkpoint_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a start after kill -9 would read a minute of a busy city anew before anything is let in."""
+    monkeypatch.setattr(following, "_LOOK_S", 0.05)
+    monkeypatch.setattr(following, "_MANY_ROWS", 300)
+    store = Store.open(Settings(), tmp_path)
+    store.adopt(0, "log")
+
+    async def work() -> list[dict[int, int]]:
+        follower = Follower(SimpleNamespace(shards=1, shared=False), store, tmp_path)  # type: ignore[arg-type]  # as above
+        await follower.start()
+        kept = []
+        for sequence in range(1, 13):  # of 200 rows: twice the 1,024 streams that there is room for are worth it
+            batch = rows(0, sequence, seed=sequence)
+            store.append(0, batch, sequence - 1, sequence)
+            await follower.take(0, sequence, batch, CORRECTED.empty_table())
+            await asyncio.sleep(0.2)
+            kept.append(Live.load(tmp_path / "live.npz")[1])
+        await follower.stop()
+        return kept
+
+    kept = asyncio.run(work())
+    assert kept[:10] == [{}] * 10
+    assert kept[-1][0] >= 11

@@ -24,7 +24,9 @@ from civium.twin.live import Live
 from civium.twin.poison import readable
 from civium.twin.progress import Progress
 
-_CHECKPOINT_S = 60.0
+_CHECKPOINT_S = 60.0  # at most between two checkpoints
+_LOOK_S = 5.0
+_MANY_ROWS = 200_000  # since the last one: a start would read them all
 _MOST_MESSAGES = 64
 _RETRY_S = 1.0
 
@@ -52,6 +54,7 @@ class Follower:
         self.census = Census(store, folder / "extents.npz")
         self.seen = Progress()
         self._watchers: list[Watcher] = []
+        self._folded = 0  # rows since the start
         self._tasks: list[asyncio.Task[None]] = []
 
     def watch(self, watcher: Watcher) -> None:
@@ -100,6 +103,7 @@ class Follower:
         with self.census.changing:
             self.live.fold(rows)
             self.census.add(rows)
+        self._folded += rows.num_rows
 
     def _settle(self, streams: NDArray[np.int64]) -> None:
         """Find the latest reading of some streams in the store, and how far theirs reach."""
@@ -144,10 +148,15 @@ class Follower:
                 await tail.close()
 
     async def _keep_saving(self) -> None:
+        saved = self._folded
         while True:
-            await asyncio.sleep(_CHECKPOINT_S)
+            for _ in range(round(_CHECKPOINT_S / _LOOK_S)):
+                await asyncio.sleep(_LOOK_S)
+                if self._folded - saved >= max(_MANY_ROWS, 2 * len(self.live.id)):  # a checkpoint has a row a stream
+                    break
             with suppress(*TROUBLE):  # the store may be away for a while
                 await asyncio.to_thread(self.census.recount_what_went)
+            saved = self._folded
             await self._save()
 
     async def _save(self) -> None:
