@@ -1,7 +1,7 @@
 """The console in a real browser: when the desk is there, what it weighs, and the map with very many live points.
 
-Chromium draws in software, as on a machine without a graphics processor. With one, a frame takes as long as the page's own
-thread or that processor needs for it, whichever is longer: of all points, the former is measured here.
+Chromium draws in software, as on a machine without a graphics processor. With one, a frame takes as long as the page's
+own thread or that processor needs for it, whichever is longer: of all points, the former is measured here.
 """
 
 import shutil
