@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 20  # of one change that are told in full
 _UNTOLD = {"digest", "seq"}
-_SETTINGS = {"mandates": ("practice",), "parameters": ("practice",), "switches": ()}  # the last row holds
+# The last row of these holds, with the columns that say of what.
+_SETTINGS = {"mandates": ("practice",), "parameters": ("practice",), "switches": (), "orders": ("kind", "key")}
 
 
 async def audit(city: "City", limit: int, before: int | None = None) -> list[dict[str, Any]]:

@@ -350,7 +350,9 @@ def test_decisions_of_guarded_streams_tell_no_name_no_reason_and_no_trouble(hous
         for path in (f"/api/decisions/{decision}/view", f"/api/decisions/{decision}/state",
                      "/api/practices/dimmer/view?tick=1"):  # fmt: skip
             assert house.ask(caller, path).status_code in (401, 403)
-        needs = house.ask(caller, "/api/practices/dimmer").json()["needs"]
+        whole_practice = house.ask(caller, "/api/practices/dimmer").json()
+        assert all(bool(row["who"]) == (caller == "operator") for row in whole_practice["mandates"])
+        needs = whole_practice["needs"]
         assert [(need["streams"], need["heard"], need["newest"]) for need in needs] == [(0, 0, None)]
     assert house.ask("operator", "/api/backtests", "POST", json={"practice": "dimmer", "seconds": 5}).status_code == 403
     made = client.post("/api/backtests", practice="dimmer", seconds=5)
@@ -398,6 +400,10 @@ def test_alarms_of_guarded_streams_are_for_who_may_read_them(house: House) -> No
     told = house.ask("operator", "/api/alarms").json()
     assert [one["title"] for one in told["alarms"]] == ["plain rule"]
     assert (told["counts"]["open"], told["counts"]["info"]) == (1, 1)
+    assert (house.ask("operator", "/api/status").json()["alarms"], client.get("/api/status")["alarms"]) == (1, 2)
+    counted = 'civium_alarms{severity="info",state="open"}'
+    assert f"{counted} 1.0" in house.ask("operator", "/metrics").text
+    assert f"{counted} 2.0" in client.http.get("/metrics").text
     (hidden,) = [one["id"] for one in client.get("/api/alarms")["alarms"] if SECRET in one["title"]]
     for what in ("ack", "shelve", "unshelve", "clear"):
         body = {"why": "x", "until": "2099-01-01T00:00:00Z"}
@@ -433,6 +439,10 @@ def test_orders_about_guarded_streams_and_things_are_for_who_may_write_them(hous
     assert house.ask("operator", "/api/maintenance", "POST", json=upkeep).status_code == 404
     made = house.city.client.post("/api/maintenance", **upkeep)["id"]
     assert house.ask("operator", "/api/maintenance").json()["maintenance"] == []
+    ended = house.ask("operator", f"/api/maintenance/{made}/end", "POST", json={"why": "x"})
+    none = house.ask("operator", "/api/maintenance/none/end", "POST", json={"why": "x"})
+    assert (ended.status_code, ended.text.replace(made, "none")) == (404, none.text)
+    assert len(house.city.client.get("/api/maintenance")["maintenance"]) == 1
     house.city.client.post(f"/api/maintenance/{made}/end", why="x")
 
 

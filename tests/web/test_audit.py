@@ -43,6 +43,11 @@ def test_a_change_names_its_maker_and_both_sides_of_it(city: CityProcess) -> Non
         assert (told["who"], told["why"]) == ("the works for Ada", "to see")
         (row,) = told["changes"]
         assert (row["before"]["mandate"], row["after"]["mandate"]) == ("approve", "advise")
+        for above in (1, 2):
+            rule = {"severity": "info", "watch": {"property": "air_temperature"}, "when": {"above": above}}
+            assert http.post("/api/alarms/rules", json={"id": "hot", "rule": rule, "why": "x"}).status_code == 200
+        (row,) = last(city)["changes"]
+        assert ['"above":1' in row["before"]["body"], '"above":2' in row["after"]["body"]] == [True, True]
 
 
 def test_who_corrects_a_reading_stands_on_the_audit_whichever_way_it_goes(city: CityProcess) -> None:

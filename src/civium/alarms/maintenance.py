@@ -81,7 +81,8 @@ class Maintenance:
         for at in np.flatnonzero(under).tolist():
             order = self._orders[self._which[actuators[ids[at]]]]
             until = to_datetime(msgspec.convert(order.body, Upkeep).until).isoformat(timespec="seconds")
-            found[ids[at]] = f"it is under maintenance until {until}: {order.why or 'no reason given'} ({order.who})"
+            why = order.why or "no reason given"  # who ordered it is not for the public record
+            found[ids[at]] = f"it is under maintenance until {until}: {why}"
         return found
 
     def _refresh(self) -> None:

@@ -37,7 +37,7 @@ max_payload: {max_payload}
 max_pending: 512MB
 write_deadline: "30s"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: {sync}, max_memory_store: 64MB{domain} }}
-mqtt {{ listen: "{mqtt}", max_ack_pending: 20000, js_api_timeout: "60s"{tls} }}
+mqtt {{ listen: "{mqtt}", max_ack_pending: 1000, js_api_timeout: "60s"{tls} }}
 websocket {{ listen: "{websocket}"{websocket_tls}, handshake_timeout: "5s" }}
 accounts {{
   CITY {{

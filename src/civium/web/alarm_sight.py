@@ -4,22 +4,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
-
 from civium.alarms.alarm import Alarm
 from civium.alarms.rules import read_rule
+from civium.city import City
 from civium.core import InputRefused
+from civium.core.rights import Caller
 from civium.engines.catalog import orders
-from civium.web.doors import caller_of, city_of
 from civium.web.told import Told
 
 
 class AlarmSight:
     """What one caller sees; ask it in a thread."""
 
-    def __init__(self, request: Request) -> None:
-        self._city, self._caller = city_of(request), caller_of(request)
-        self._told = Told(self._city, self._caller)
+    def __init__(self, city: City, caller: Caller) -> None:
+        self._city, self._caller = city, caller
+        self._told = Told(city, caller)
         self.reach = self._told.reach
 
     def of(self, alarm: Alarm) -> Alarm | None:
@@ -33,6 +32,10 @@ class AlarmSight:
             return None
         streams = alarm.streams[self.reach.among(alarm.streams)]
         return replace(alarm, streams=streams, size=len(streams), ever=alarm.ever[mine])
+
+    def open(self) -> list[Alarm]:
+        """The alarms that are not over, as the caller sees them."""
+        return [seen for alarm in list(self._city.watch.book.open.values()) if (seen := self.of(alarm)) is not None]
 
     def find(self, identity: int) -> Alarm:
         """An alarm, open or of the past; raises InputRefused (404) where there is none for the caller."""
@@ -58,6 +61,12 @@ class AlarmSight:
     def thing(self, thing: int | None) -> bool:
         """Whether a thing may be known of."""
         return self._told.actuator(thing)
+
+    def may_end_maintenance(self, key: str) -> None:
+        """Refuse (404) to end that of a thing which the caller may not know of."""
+        order = orders.in_force(self._city.catalog, orders.MAINTENANCE).get(key)
+        if order is not None and not self.thing(order.body.get("thing")):
+            raise InputRefused(f"there is no maintenance '{key}'", status=404)
 
     def may_calibrate(self, stream: int) -> None:
         """Refuse a calibration of a stream that the caller may not write: 404 where it may not know of it, else 403."""

@@ -93,7 +93,7 @@ async def alarms(
     before: Annotated[int, Query(ge=0, le=MAX_ID)] = 0,
 ) -> Response:
     """Alarms that are not over, the worst and newest first; or those that are, newest first (``before`` an id)."""
-    book, sight = city_of(request).watch.book, AlarmSight(request)
+    book, sight = city_of(request).watch.book, _sight(request)
 
     def seen(some: Iterable[Alarm]) -> list[Alarm]:
         return [one for one in map(sight.of, some) if one is not None]
@@ -110,14 +110,14 @@ async def alarms(
 @router.get("/alarms/rules")
 async def rules(request: Request) -> Response:
     """The rules that are in force, but those all of whose streams are hidden."""
-    sight, told = AlarmSight(request), _orders(city_of(request), orders.RULE, "rule")
+    sight, told = _sight(request), _orders(city_of(request), orders.RULE, "rule")
     return answer({"rules": await asyncio.to_thread(lambda: [one for one in told if sight.rule(one["rule"])])})
 
 
 @router.post("/alarms/rules")
 async def set_rule(request: Request, wish: RuleWish) -> Response:
     """Give a rule, or change the one under this key; levels may be in ``when.unit``, and are kept in SI."""
-    reach = AlarmSight(request).reach
+    reach = _sight(request).reach
     rule = await city_of(request).watch.set_rule(wish.id, wish.rule, _who(request, wish), wish.why, reach)
     return answer({"id": wish.id, "rule": to_builtins(rule)})
 
@@ -125,7 +125,7 @@ async def set_rule(request: Request, wish: RuleWish) -> Response:
 @router.delete("/alarms/rules/{key}")
 async def withdraw_rule(request: Request, key: str, wish: Annotated[Why, Depends()]) -> Response:
     """Withdraw a rule; its alarms are over."""
-    city_of(request).watch.may_change_rule(key, AlarmSight(request).reach)
+    city_of(request).watch.may_change_rule(key, _sight(request).reach)
     await city_of(request).watch.withdraw(orders.RULE, key, _who(request, wish), wish.why)
     return answer({"id": key, "rule": None})
 
@@ -184,7 +184,7 @@ async def unsubscribe(request: Request, key: str, wish: Annotated[Why, Depends()
 async def alarm(request: Request, identity: Identity) -> Response:
     """One alarm: how it stands, its first streams with their latest readings, and all that became of it."""
     city = city_of(request)
-    sight = AlarmSight(request)
+    sight = _sight(request)
     found = await asyncio.to_thread(sight.find, identity)
     story = await asyncio.to_thread(sight.story, found)
     told = [{**event, "at": _instant(event["at"]), **_until(event)} for event in story]
@@ -227,7 +227,7 @@ async def clear(request: Request, identity: Identity, wish: Why) -> Response:
 async def maintenance(request: Request) -> Response:
     """What is under maintenance now."""
     city = city_of(request)
-    sight = AlarmSight(request)
+    sight = _sight(request)
     found = await asyncio.to_thread(city.watch.maintenance.in_force, city.clock.now())
     return answer({
         "maintenance": [
@@ -241,7 +241,7 @@ async def maintenance(request: Request) -> Response:
 @router.post("/maintenance")
 async def begin_maintenance(request: Request, wish: UpkeepWish) -> Response:
     """Put a thing or an area under maintenance: its alarms are silent, its commands refused, until the end."""
-    if not AlarmSight(request).thing(wish.thing):
+    if not _sight(request).thing(wish.thing):
         raise InputRefused(f"there is no Thing {wish.thing}", status=404)
     body: dict[str, Any] = {"until": from_datetime(wish.until)}
     body |= {name: word for name, word in (("thing", wish.thing), ("area", wish.area)) if word is not None}
@@ -251,6 +251,7 @@ async def begin_maintenance(request: Request, wish: UpkeepWish) -> Response:
 @router.post("/maintenance/{key}/end")
 async def end_maintenance(request: Request, key: str, wish: Why) -> Response:
     """End maintenance before its time."""
+    await asyncio.to_thread(_sight(request).may_end_maintenance, key)
     await city_of(request).watch.withdraw(orders.MAINTENANCE, key, _who(request, wish), wish.why)
     return answer({"id": key})
 
@@ -259,7 +260,7 @@ async def end_maintenance(request: Request, key: str, wish: Why) -> Response:
 async def calibrations(request: Request) -> Response:
     """The calibrations that are in force: gain and offset in the unit of the stream."""
     city = city_of(request)
-    reach, found = AlarmSight(request).reach, await asyncio.to_thread(orders.in_force, city.catalog, orders.CALIBRATION)
+    reach, found = _sight(request).reach, await asyncio.to_thread(orders.in_force, city.catalog, orders.CALIBRATION)
     found = {key: order for key, order in found.items() if reach.holds(order.body["datastream"])}
     ids = [order.body["datastream"] for order in found.values()]
     streams = await asyncio.to_thread(city.catalog.last, DATASTREAMS.name, ids)
@@ -281,7 +282,7 @@ async def calibrate(request: Request, wish: CalibrationWish) -> Response:
     if stream is None:
         known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [wish.stream])
         stream = known.get(wish.stream, 0)
-    AlarmSight(request).may_calibrate(stream)
+    _sight(request).may_calibrate(stream)
     given = (stream, from_datetime(wish.since), wish.gain, wish.offset)
     return answer({"id": await city.watch.calibrate(*given, _who(request, wish), wish.why)})
 
@@ -289,7 +290,7 @@ async def calibrate(request: Request, wish: CalibrationWish) -> Response:
 @router.delete("/calibrations/{key}")
 async def withdraw_calibration(request: Request, key: str, wish: Annotated[Why, Depends()]) -> Response:
     """Withdraw a calibration: what was read raw before is so again."""
-    AlarmSight(request).may_withdraw_calibration(key)
+    _sight(request).may_withdraw_calibration(key)
     await city_of(request).watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
     return answer({"id": key})
 
@@ -302,19 +303,19 @@ async def withdraw_calibration_of(
     city = city_of(request)
     known = await asyncio.to_thread(city.catalog.ids_by_key, DATASTREAMS.name, [stream])
     key = f"{known.get(stream, 0)}@{from_datetime(start)}"
-    AlarmSight(request).may_withdraw_calibration(key)
+    _sight(request).may_withdraw_calibration(key)
     await city.watch.withdraw(orders.CALIBRATION, key, _who(request, wish), wish.why)
     return answer({"id": key})
 
 
 async def _seen(request: Request, identity: int) -> City:
     """The city, if its caller may know of an alarm; raises InputRefused (404)."""
-    await asyncio.to_thread(AlarmSight(request).find, identity)
+    await asyncio.to_thread(_sight(request).find, identity)
     return city_of(request)
 
 
 async def _as_seen(request: Request, identity: int) -> Response:
-    return answer(_told(await asyncio.to_thread(AlarmSight(request).find, identity)))
+    return answer(_told(await asyncio.to_thread(_sight(request).find, identity)))
 
 
 def _who(request: Request, wish: Why) -> str:
@@ -393,3 +394,7 @@ def _until(event: dict[str, Any]) -> dict[str, str]:
 
 def _instant(instant: int) -> str:
     return to_datetime(instant).isoformat().replace("+00:00", "Z")
+
+
+def _sight(request: Request) -> AlarmSight:
+    return AlarmSight(city_of(request), caller_of(request))

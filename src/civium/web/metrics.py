@@ -17,8 +17,10 @@ from civium.core import MICROSECONDS
 from civium.core.observations import log_stream
 from civium.core.rights import Caller
 from civium.ledger.projection import COMMANDS, DECISIONS
+from civium.web.alarm_sight import AlarmSight
 from civium.web.doors import answer, caller_of, city_of
-from civium.web.state import counts_of, sources_of, troubles_of
+from civium.web.rules import watches
+from civium.web.state import NOT_TOLD, counts_of, sources_of, troubles_of
 
 _PATIENCE_S = 5.0  # until what was accepted is in the store, and until the log answers
 _STATES = ("open", "acknowledged", "shelved")
@@ -37,14 +39,15 @@ async def metrics(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Whether this process can do its work: the log answers, the way in is open, the store keeps up; 503 if not."""
-    city = city_of(request)
+    city, caller = city_of(request), caller_of(request)
     checks = {"log": await _asked(_log(city))}
     if "door" in city.roles:
         checks["way in"] = city.mqtt.trouble
     if city.roles & {"web", "writer"} and not checks["log"]:
         checks["store"] = await _asked(_store(city))
     well = not any(checks.values())
-    return answer({"ready": well, "checks": {name: why or "ok" for name, why in checks.items()}}, 200 if well else 503)
+    told = {name: (why if watches(caller) else NOT_TOLD) if why else "ok" for name, why in checks.items()}
+    return answer({"ready": well, "checks": told}, 200 if well else 503)
 
 
 async def _asked(work: Awaitable[Any]) -> str:
@@ -72,7 +75,7 @@ class _City(Collector):
 
     def __init__(self, city: City, caller: Caller, letters: int) -> None:
         self._city, self._letters = city, letters
-        self._reach = city.rights.readable(caller)
+        self._reach, self._sight = city.rights.readable(caller), AlarmSight(city, caller)
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
@@ -143,7 +146,7 @@ class _City(Collector):
         yield timing
 
     def _watch(self) -> Iterator[Metric]:
-        some = list(self._city.watch.book.open.values())
+        some = self._sight.open()
         alarms = GaugeMetricFamily("civium_alarms", "alarms that are not over", labels=("severity", "state"))
         for severity in _SEVERITIES:
             for state in _STATES:

@@ -63,6 +63,6 @@ def practice_of(city: City, told: Told, practice: str) -> dict[str, Any]:
         "register": {name: text for name, text in city.turns.register(found).items() if isinstance(text, str)},
         "needs": inputs_of(city, found, told.reach),
         "params": [{"name": n, "value": changed.get(n, of), "default": of} for n, of in defaults.items()],
-        "mandates": [{**row, "at": row["at"] // 1000} for row in mandates],
+        "mandates": [{**row, "who": told.person(row["who"]), "at": row["at"] // 1000} for row in mandates],
         "incidents": [{**row, "at": row["at"] // 1000} for row in told.incidents(city.ledger.projection.rows(query))],
     }

@@ -23,6 +23,7 @@ from civium.engines.rollups import DAY, QUARTER_HOUR
 from civium.ledger.projection import DECISIONS
 from civium.sources.feeds.attend import Attended
 from civium.twin.census import LiveMoment
+from civium.web.alarm_sight import AlarmSight
 from civium.web.rules import watches
 from civium.web.told import Told
 
@@ -36,7 +37,7 @@ ORDER BY o.time, w.thing, o.id LIMIT ?
 
 
 _FOREIGN = ("edge", "source")  # whose names are those of other systems
-_NOT_TOLD = "what it is, is told to staff"
+NOT_TOLD = "what it is, is told to staff"
 _GROUPS = ("writer", "turn", "outbox", "announcer", "alarms", "mqtt", "edge", "source", "clock", "upkeep")
 
 
@@ -72,7 +73,7 @@ async def city_state(city: City, caller: Caller) -> dict[str, Any]:
             "mqtt": f"{city.public.mqtt.host}:{city.public.mqtt.port}",
             "websocket": "{}:{}".format(*city.public.server.websocket) if city.public.server else "",
         },
-        "alarms": len(city.watch.book.open) if caller.everywhere else None,
+        "alarms": len(await asyncio.to_thread(AlarmSight(city, caller).open)) if caller.everywhere else None,
         "edges": edges_of(city) if watches(caller) else {},
         "refusals": city.doorkeeper.refusals.told() if watches(caller) else None,
         "sources": {name: one.state() for name, one in sources_of(city).items()} if watches(caller) else {},
@@ -114,7 +115,7 @@ def troubles_told(city: City, caller: Caller) -> dict[str, str]:
     if watches(caller):
         return troubles
     foreign = {name: name.partition(" ")[0] for name in troubles if name.startswith(_FOREIGN)}
-    return {foreign.get(name, name): _NOT_TOLD for name in troubles}
+    return {foreign.get(name, name): NOT_TOLD for name in troubles}
 
 
 async def practices_state(city: City, told: Told) -> list[dict[str, Any]]:

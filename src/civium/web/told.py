@@ -50,6 +50,10 @@ class Told:
         """A reason of a practice; empty where it is not told."""
         return reason if self.all_of(practice) else ""
 
+    def person(self, who: str) -> str:
+        """Who changed something; whom strangers are told of is the city."""
+        return who if self._at_the_desk else ""
+
     def trouble(self, practice: str, why: str) -> str:
         """What troubles a practice; that something does anyone may know."""
         return why if not why or self.all_of(practice) else NOT_TOLD
