@@ -98,7 +98,11 @@ def _change_practice(key: str, before: Any, after: Any) -> tuple[Any, ...]:
 
 
 def _rules(client: CityClient, _: Path) -> Entries:
-    return {row["id"]: row["rule"] for row in client.get("/api/alarms/rules")["rules"]}
+    """A stream by its key: its number is another in another city."""
+    found: Entries = {}
+    for row in client.get("/api/alarms/rules")["rules"]:
+        found[row["id"]] = {**row["rule"], "watch": {"stream": row["stream"]}} if row["stream"] else row["rule"]
+    return found
 
 
 def _change_rule(key: str, _: Any, after: Any) -> tuple[Any, ...]:

@@ -24,6 +24,10 @@ def test_what_is_exported_is_applied_to_what_it_was_with_a_diff_first(city: City
     steps = [{"who": "Ada", "ways": ["mailto:ada@example.org"]}]
     city.client.post("/api/alarms/on-call", name="night", steps=steps)
     city.client.post("/api/alarms/rules", id="hot", rule={**hot, "on_call": "night"}, why="summer")
+    one = {"watch": {"stream": "lamp/0/air_temperature"}, "when": {"above": 310.0}}
+    assert city.client.post("/api/alarms/rules", id="one", rule=one)["rule"]["watch"].keys() == {"datastream"}
+    with pytest.raises(InputRefused, match="no Datastream has the key 'lamp/none'"):
+        city.client.post("/api/alarms/rules", id="none", rule={**one, "watch": {"stream": "lamp/none"}})
     city.client.post("/api/practices/dimmer/mandate", mandate="approve")
     calibration = {"stream": "lamp/0/air_temperature", "gain": 1.1, "offset": 0.5, "from": "2026-06-01T08:00:00Z"}
     city.client.post("/api/calibrations", **calibration)
@@ -33,6 +37,8 @@ def test_what_is_exported_is_applied_to_what_it_was_with_a_diff_first(city: City
     first = {path.name: path.read_text() for path in sorted(folder.iterdir())}
     assert set(first) == {f"{name}.json" for name in ("alarm_rules", "calibrations", "on_call", "practices", "sources")}
     assert all(token(city.folder) not in text for text in first.values())
+    kept = json.loads(first["alarm_rules.json"])["one"]["watch"]
+    assert kept == {"stream": "lamp/0/air_temperature"}, "in another city it has another number"
     assert json.loads(first["sources.json"])["stations"]["token"] == "env:STATIONS_TOKEN"
     assert differences(city.client, city.folder, folder) == []
 
@@ -45,7 +51,7 @@ def test_what_is_exported_is_applied_to_what_it_was_with_a_diff_first(city: City
     for words in ("alarm_rules cold:", "alarm_rules hot:", "practices dimmer:", "calibrations lamp/0/air_temperature"):
         assert words in shown.stdout
     rules = city.client.get("/api/alarms/rules")["rules"]
-    assert [rule["id"] for rule in rules] == ["cold", "hot"]  # nothing was changed yet
+    assert [rule["id"] for rule in rules] == ["cold", "hot", "one"]  # nothing was changed yet
     applied = city.run("config", "apply", str(folder), "--yes", "--who", "Ada", "--why", "review")
     assert applied.returncode == 0, applied.stdout + applied.stderr
     assert "alarm_rules cold:" in applied.stdout, "what it does is told"

@@ -1,6 +1,6 @@
 """What of the alarms, and of what is ordered about streams and things, a caller may know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from civium.city import City
 from civium.core import InputRefused
 from civium.core.rights import Caller
 from civium.engines.catalog import orders
+from civium.engines.catalog.tables import DATASTREAMS
 from civium.web.told import Told
 
 
@@ -57,6 +58,26 @@ class AlarmSight:
         """Whether a rule may be known of: it watches something that may be read, or nothing yet."""
         read = self._city.watch.reads(read_rule(body), self.reach)
         return len(read) == 0 or bool(read.any())
+
+    def rules(self, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Those of some rules that may be known of, with the key of the one stream that they watch, if they do."""
+        seen = [one for one in told if self.rule(one["rule"])]
+        ids = [int(one["rule"].get("watch", {}).get("datastream", 0)) for one in seen]
+        rows = self._city.catalog.last(DATASTREAMS.name, [stream for stream in ids if stream])
+        keys = [rows[stream]["key"] if stream in rows else None for stream in ids]
+        return [{**one, "stream": key} for one, key in zip(seen, keys, strict=True)]
+
+    def by_number(self, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A rule whose watch names a stream by its key, as files of another city do, with the number it has here."""
+        watch = rule.get("watch")
+        if not isinstance(watch, dict) or not isinstance(watch.get("stream"), str):
+            return rule
+        key = watch["stream"]
+        stream = self._city.catalog.ids_by_key(DATASTREAMS.name, [key]).get(key, 0)
+        if not self.reach.holds(stream):
+            raise InputRefused(f"no Datastream has the key '{key}'", status=404)
+        others = {name: value for name, value in watch.items() if name != "stream"}
+        return {**rule, "watch": {**others, "datastream": stream}}
 
     def thing(self, thing: int | None) -> bool:
         """Whether a thing may be known of."""

@@ -110,15 +110,17 @@ async def alarms(
 @router.get("/alarms/rules")
 async def rules(request: Request) -> Response:
     """The rules that are in force, but those all of whose streams are hidden."""
-    sight, told = _sight(request), _orders(city_of(request), orders.RULE, "rule")
-    return answer({"rules": await asyncio.to_thread(lambda: [one for one in told if sight.rule(one["rule"])])})
+    return answer(
+        {"rules": await asyncio.to_thread(_sight(request).rules, _orders(city_of(request), orders.RULE, "rule"))}
+    )
 
 
 @router.post("/alarms/rules")
 async def set_rule(request: Request, wish: RuleWish) -> Response:
     """Give a rule, or change the one under this key; levels may be in ``when.unit``, and are kept in SI."""
-    reach = _sight(request).reach
-    rule = await city_of(request).watch.set_rule(wish.id, wish.rule, _who(request, wish), wish.why, reach)
+    sight = _sight(request)
+    given = await asyncio.to_thread(sight.by_number, wish.rule)
+    rule = await city_of(request).watch.set_rule(wish.id, given, _who(request, wish), wish.why, sight.reach)
     return answer({"id": wish.id, "rule": to_builtins(rule)})
 
 
