@@ -9,6 +9,7 @@ the hysteresis.
 import numpy as np
 
 from civium.core.clock import MICROSECONDS
+from civium.core.errors import NeedUnmet
 from civium.core.practice import Command, Notice, Plan, State
 from civium.core.view import View, column
 from civium.practices.signal_control.layout import CAMERA, Bools, Floats, Ints, Layout, layout_of
@@ -68,8 +69,13 @@ def start(view: View, params: SignalParams) -> State:
 
 
 def decide(view: View, state: State, params: SignalParams) -> tuple[Plan, State]:
-    """One turn for all signals: commands for the healthy, notices for those that fall back."""
+    """One turn for all signals: commands for the healthy, notices for those that fall back.
+
+    Raises NeedUnmet where there is none that takes commands.
+    """
     layout = layout_of(view.things)
+    if not layout.controllable.any():
+        raise NeedUnmet("signal_phase", "no signal that takes commands is registered; ask who runs the signals")
     if not _fits(layout, state):
         state = start(view, params)
     now = view.now

@@ -14,6 +14,7 @@ import pytest
 
 from civium.core import digest
 from civium.core.clock import MICROSECONDS
+from civium.core.errors import NeedUnmet
 from civium.core.practice import Plan, State
 from civium.core.view import View
 from civium.practices.signal_control import PRACTICE
@@ -211,11 +212,10 @@ def test_state_of_another_set_of_detectors_starts_afresh() -> None:
     assert len(after["detector"]) == len(state["detector"]) - 1
 
 
-def test_no_signals_no_plan() -> None:
+def test_without_a_signal_that_can_be_guided_it_says_so() -> None:
     empty = View(now=instant(0), cut={}, frames={})
-    plan, _ = decide(empty, start(empty, PARAMS), PARAMS)
-    assert plan.commands == ()
-    assert plan.notices == ()
+    with pytest.raises(NeedUnmet, match="no signal that takes commands"):
+        decide(empty, start(empty, PARAMS), PARAMS)
 
 
 def test_two_hundred_signals_in_well_under_the_tenth_of_a_second() -> None:
