@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from civium.sandbox.devices import registration
 from civium.sandbox.segments import MOST, SegmentDetectors
+from civium.sandbox.street_facts import street_things
 from civium.sandbox.town import Town
 
 
@@ -48,3 +50,12 @@ def test_a_minute_tells_the_mean_speed_of_the_cars_and_how_many_passed(town: Cal
     street.cars.clear()
     detectors.sample()
     assert np.isnan(detectors.take()[0][0])
+
+
+def test_a_street_with_a_detector_tells_its_speed_to_who_plans_a_route(town: Callable[[str], Town]) -> None:
+    helsinki = town("helsinki")
+    streets = street_things(helsinki.net)
+    told = {line["key"]: [s["property"] for s in line["streams"]] for line in registration(helsinki, [], streets)}
+    measured = {f"street/{segment.edge.id}" for segment in helsinki.segments}
+    assert {key for key, streams in told.items() if key.startswith("street/") and streams} == measured & told.keys()
+    assert len(measured & told.keys()) > len(measured) / 2

@@ -9,7 +9,7 @@ from civium.sandbox.detectors import Detector
 from civium.sandbox.emergencies import AMBULANCES, STREAMS, ambulance_key
 from civium.sandbox.parking import BAY_SENSORS, CarPark
 from civium.sandbox.segments import MEASURES
-from civium.sandbox.street_facts import StreetThing
+from civium.sandbox.street_facts import StreetThing, street_key
 from civium.sandbox.town import Town
 
 STATION = "station/1"
@@ -18,6 +18,7 @@ GUARDED = ("bluetooth_reader", "emergency_vehicle")  # kinds that tell what not 
 UNITS = {"ghi": "W/m^2", "air_temperature": "K", "wind_speed": "m/s"}  # of the weather station
 BAY_UNITS = {"bay_taken": "1"}
 LAMP_UNITS = {"air_temperature": "degC", "rain_rate": "mm/h"}
+STREET_UNITS = {"vehicle_speed": "m/s"}  # of a street with a segment's detector
 _DETECTOR_UNITS = {"vehicle_speed": "m/s"}
 
 
@@ -57,7 +58,10 @@ def registration(town: Town, detectors: list[Detector], streets: Sequence[Street
             "facts": {"choices": [park.key for park in town.car_parks]},
         }
         lines.append(_line(sign.key, "parking_guide", name, where, {}, {"sign_shows": "1"}) | {"actuators": [actuator]})
-    lines += [_line(s.key, "street", s.name, _point(s.lon, s.lat), s.facts, {}) for s in streets]
+    measured = {street_key(segment.edge.id) for segment in town.segments}
+    for street in streets:
+        units = STREET_UNITS if street.key in measured else {}
+        lines.append(_line(street.key, "street", street.name, _point(street.lon, street.lat), street.facts, units))
     for reader in town.readers:
         line = _line(reader.key, "bluetooth_reader", reader.name, _point(reader.lon, reader.lat),
                      {"reader": reader.key}, {"passage": "1"})  # fmt: skip

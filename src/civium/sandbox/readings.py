@@ -12,13 +12,14 @@ import numpy as np
 
 from civium.core import MICROSECONDS
 from civium.sandbox.detectors import read_detectors
-from civium.sandbox.devices import BAY_UNITS, LAMP_UNITS, STATION, UNITS, signal_key
+from civium.sandbox.devices import BAY_UNITS, LAMP_UNITS, STATION, STREET_UNITS, UNITS, signal_key
 from civium.sandbox.gateway import HttpGateway
 from civium.sandbox.lamps import measure
 from civium.sandbox.mqtt import MqttGateway
 from civium.sandbox.parking import NOBODY, Parking
 from civium.sandbox.readers import Listening
 from civium.sandbox.segments import SAMPLE_S, SegmentDetectors
+from civium.sandbox.street_facts import street_key
 from civium.sandbox.sun import power
 from civium.sandbox.town import Town
 from civium.sandbox.traffic import Traffic
@@ -64,6 +65,10 @@ class Readings:
         self._speed, self._flow = (
             np.array([streams[f"{segment.key}/{name}"] for segment in town.segments], dtype=np.int64)
             for name in ("vehicle_speed", "vehicle_flow")
+        )
+        (speed,) = STREET_UNITS
+        self._street = np.array(  # 0 where no emergency vehicle may drive
+            [streams.get(f"{street_key(segment.edge.id)}/{speed}", 0) for segment in town.segments], dtype=np.int64
         )
         self._sign = np.array([streams[f"{sign.key}/sign_shows"] for sign in town.parking_signs], dtype=np.int64)
         self._here = np.zeros((1, 2)) if not len(town.places.xy) else town.places.xy.mean(axis=0, keepdims=True)
@@ -116,8 +121,9 @@ class Readings:
 
     def _streets(self, now: int, http: HttpGateway) -> None:
         speed, flow = self._segments.take()
-        streams, values = np.concatenate([self._speed, self._flow]), np.concatenate([speed, flow])
-        known = np.isfinite(values)
+        streams = np.concatenate([self._speed, self._flow, self._street])
+        values = np.concatenate([speed, flow, speed])
+        known = np.isfinite(values) & (streams > 0)
         http.put_arrow(streams[known], values[known], now)
 
     def _places(self, now: int, http: HttpGateway) -> None:

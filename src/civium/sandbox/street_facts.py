@@ -24,6 +24,11 @@ class StreetThing:
     facts: dict[str, Any]
 
 
+def street_key(edge: str) -> str:
+    """Key of the Thing of a net's edge."""
+    return f"street/{edge}"
+
+
 def ground(net: Path) -> ToLonLat:
     """Longitude and latitude [deg] of points of a net [m]. A net that lies nowhere is put on the equator."""
     offset, projection = (0.0, 0.0), "!"
@@ -85,4 +90,4 @@ def _thing(key: str, name: str, lanes: list[ET.Element], to: dict[str, None], to
         "shape": shape,
     }
     lon, lat = shape[len(shape) // 2]
-    return StreetThing(f"street/{key}", name or key, lon, lat, facts)
+    return StreetThing(street_key(key), name or key, lon, lat, facts)
