@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, literal_column, not_, or_, select
 
-from civium.engines.catalog.tables import COMPONENTS, DATASTREAMS, PAST, THING_LOCATIONS, THINGS
+from civium.engines.catalog.tables import ACTUATORS, COMPONENTS, DATASTREAMS, PAST, THING_LOCATIONS, THINGS
 
 Sql = ColumnElement[bool]
 Readable = Callable[[FromClause], Sql]  # that a row of the table datastreams, or of its past, may be read
@@ -42,6 +42,13 @@ def left_by_thing(location: ColumnElement[int], knowable: Knowable) -> Sql:
     stays = PAST[THING_LOCATIONS.name].alias()
     there = select(stays.c.thing).where(stays.c.location == location, not_(knowable(stays.c.thing)))
     return exists(there.correlate_except(stays))
+
+
+def left_by_thing_of(actuator: FromClause, knowable: Knowable) -> Sql:
+    """That an actuator is of no thing now, and was once of one that may not be known of."""
+    past = PAST[ACTUATORS.name].alias()
+    was = select(past.c.id).where(past.c.id == actuator.c.id, past.c.thing.is_not(None), not_(knowable(past.c.thing)))
+    return and_(actuator.c.thing.is_(None), exists(was.correlate_except(past)))
 
 
 def things_left(readable: Readable) -> Select[tuple[int]]:

@@ -18,12 +18,12 @@ from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 from civium.core.rights import Caller
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
-from civium.engines.catalog.gone import left, left_by_thing, left_of_several
+from civium.engines.catalog.gone import left, left_by_thing, left_by_thing_of, left_of_several
 from civium.engines.catalog.tables import ACTUATORS, COMPONENTS, DATASTREAMS, LOCATIONS, THING_LOCATIONS
 from civium.engines.rights import Reach, Rights, owner_sql, readable_sql, thing_sql
 from civium.sources.sensorthings.moment import Moment
 
-_BY_COLUMN = {"Thing": "id", "HistoricalLocation": "thing", "TaskingCapability": "thing", "Actuator": "thing"}
+_BY_COLUMN = {"Thing": "id", "HistoricalLocation": "thing"}
 Sql = ColumnElement[bool]
 
 
@@ -44,6 +44,8 @@ class Sight:
         """The condition on rows of an entity of the catalogue; None: there is none."""
         if entity in ("Datastream", "MultiDatastream"):
             return readable_sql(self.caller, row)
+        if entity in ("TaskingCapability", "Actuator"):
+            return self._actuator(row)
         if entity in _BY_COLUMN:
             return thing_sql(self.caller, row.c[_BY_COLUMN[entity]])
         if entity == "Sensor":
@@ -69,8 +71,7 @@ class Sight:
 
     def actuators(self) -> Any:
         """A query for the actuators that are hidden."""
-        c = ACTUATORS.c
-        return select(c.id).where(not_(thing_sql(self.caller, c.thing)))
+        return select(ACTUATORS.c.id).where(not_(self._actuator(ACTUATORS)))
 
     @cached_property
     def readable(self) -> NDArray[np.int64]:
@@ -85,6 +86,11 @@ class Sight:
         there[:size] &= ~self.reach.mask[:size]
         ids: NDArray[np.int64] = np.flatnonzero(there)
         return ids
+
+    def _actuator(self, row: Any) -> Sql:
+        """That its Thing is seen; or it has none, nor ever was of a hidden one."""
+        knowable = partial(thing_sql, self.caller)
+        return and_(knowable(row.c.thing), not_(left_by_thing_of(row, knowable)))
 
     def _property(self, identity: Any) -> Sql:
         """As ``owner_sql``, of an ObservedProperty, which may be one of several of a MultiDatastream."""
