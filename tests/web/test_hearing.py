@@ -1,5 +1,6 @@
 """Subscribers hear by MQTT what they may read: all of a class of access, in an account of its own."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,30 @@ def test_a_thing_of_closed_streams_is_told_where_it_may_be_known(strict: CityPro
             assert mine()[1]["name"] == name
         strict.client.http.post("/v1.1/Things", json={"name": "last", "description": ""}).raise_for_status()
         assert others()[1]["name"] == "last"
+
+
+@pytest.mark.parametrize("guard", ["restricted", "personal"])
+@pytest.mark.parametrize("user", HEARD)
+def test_the_feature_of_a_guarded_observation_is_told_to_who_may_read_all(
+    strict: CityProcess, streams: dict[str, int], user: str, guard: str
+) -> None:
+    secret = {
+        "internal": lambda: made(strict, f"operator {guard} features", "operator")[1],
+        "restricted": lambda: token(strict.folder),
+    }
+    name = f"feature of {guard} for {user}"
+    feature = {"name": name, "description": "", "encodingType": "application/geo+json",
+               "feature": {"type": "Point", "coordinates": [5, 52]}}  # fmt: skip
+    heard: list[str] = []
+    with listening(strict, "v1.1/#", login=(user, secret[user]()) if user else None) as following:
+        body = {"result": 1, "FeatureOfInterest": feature}
+        strict.client.http.post(f"/v1.1/Datastreams({streams[guard]})/Observations", json=body).raise_for_status()
+        path = f"/v1.1/Datastreams({streams['open']})/Observations"
+        while not heard or '"result": 99' not in heard[-1]:  # all before it was told by then
+            if not heard:
+                strict.client.http.post(path, json={"result": 99}).raise_for_status()
+            heard.append(json.dumps(following()[1]))
+    assert (name in "".join(heard)) == (user == "restricted")
 
 
 def test_who_may_read_less_is_not_let_in(strict: CityProcess, streams: dict[str, int]) -> None:

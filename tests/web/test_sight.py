@@ -14,8 +14,8 @@ from sqlalchemy import select
 from civium.core import WallClock
 from civium.core.rights import Caller, Role, Scope
 from civium.engines.catalog import Catalog, Change
-from civium.engines.catalog.tables import DATASTREAMS
-from civium.engines.rights import Rights, readable_sql
+from civium.engines.catalog.tables import DATASTREAMS, THINGS
+from civium.engines.rights import Rights, readable_sql, thing_sql
 from tests.city.conftest import CityProcess, city
 
 __all__ = ["city"]
@@ -297,4 +297,48 @@ def test_the_mask_and_the_sql_name_the_same_streams(new_catalog: Callable[[], st
         reach = Rights(opened, WallClock(), "local", trusting=False).readable(caller)
         assert set(np.flatnonzero(reach.mask).tolist()) == told
         assert reach.whole == (len(told) == 11)
+        opened.close()
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("scope", scopes)
+def test_the_mask_and_the_sql_hide_the_same_things_also_when_their_streams_are_gone(
+    new_catalog: Callable[[], str], role: Role, scope: Scope
+) -> None:
+    catalog = Catalog.open(new_catalog())
+    kinds = [
+        "open",
+        "internal",
+        "restricted",
+        "personal",
+        "open then closed",
+        "closed then open",
+        "moved",
+        "never",
+        "new",
+    ]
+    things = [{"id": n, "key": f"t{n}", "kind": "ab"[n % 2]} for n in range(1, 11)]
+    streams = [
+        {"id": n, "key": f"s{n}", "thing": n, "sensor": 1, "property": 1, "name": "", "observation_type": "x",
+         "access": {"internal": "internal", "restricted": "restricted", "closed then open": "restricted",
+                    "moved": "restricted", "new": "restricted"}.get(kind, "open"), "personal": kind == "personal"}
+        for n, kind in enumerate(kinds, 1) if kind != "never"
+    ]  # fmt: skip
+    rows = {"things": things, "sensors": [{"id": 1, "key": "s"}], "observed_properties": [{"id": 1}]}
+    changed = [{"id": 5, "access": "restricted"}, {"id": 6, "access": "open"}, {"id": 7, "thing": 10}]
+    catalog.fold(1, Change(1, "t", "t", {**rows, "datastreams": streams}))
+    catalog.fold(2, Change(1, "t", "t", {}, {"datastreams": changed}))
+    catalog.fold(3, Change(1, "t", "t", {}, {}, {"datastreams": [{"id": n} for n in (1, 2, 3, 4, 5, 6, 9)]}))
+    catalog.fold(4, Change(1, "t", "t", {"datastreams": [{**streams[0], "id": 10, "key": "s10", "thing": 9}]}))
+    caller = Caller("c", role, scope)
+    for opened in (catalog, Catalog.open(str(catalog.engine.url.render_as_string(hide_password=False)))):
+        with opened.engine.connect() as connection:
+            seen = set(connection.scalars(select(THINGS.c.id).where(thing_sql(caller, THINGS.c.id))))
+        rights = Rights(opened, WallClock(), "local", trusting=False)
+        assert set(range(1, 11)) - set(rights.hidden_things(caller).tolist()) == seen
+        if role is Role.ADMINISTRATOR or "*" in scope.kinds:
+            assert seen == set(range(1, 11))
+        elif scope == Scope():
+            assert seen == {1, 6, 8, 9} | ({2} if role in (Role.OPERATOR, Role.DEPARTMENT) else set())
+        assert rights.readable(caller).everything == (len(seen) == 10)
         opened.close()

@@ -8,6 +8,7 @@ and a department write what their scope names, an operator without a scope what 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -16,7 +17,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, false, not_
 
 from civium.core import MICROSECONDS, Access, Clock
 from civium.core.rights import ANY, PUBLIC, STAFF, Caller, Role, Scope, read_scope
-from civium.engines.catalog import Catalog, Change
+from civium.engines.catalog import Catalog, Change, gone
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.streams import ACCESS
 from civium.engines.catalog.tables import DATASTREAMS, THINGS, TOKENS
@@ -57,10 +58,12 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The streams that a caller reaches: ``mask`` is indexed by stream; ``whole``: these are all that there are."""
+    """The streams that a caller reaches: ``mask`` is indexed by stream; ``whole``: these are all that there are;
+    ``everything``: nothing that there is tells of a stream that it may not read, nor of one that there was."""
 
     mask: Mask
     whole: bool
+    everything: bool
 
     def holds(self, stream: int) -> bool:
         """Whether one stream is reached."""
@@ -83,6 +86,7 @@ class Rights:
         self._digests: dict[int, bytes] = {}
         self._kept: dict[bytes, _Kept] = {}
         self._masks: dict[tuple[bool, Role, Scope, bool], tuple[int, Reach]] = {}
+        self._left: dict[tuple[Role, Scope], tuple[int, NDArray[np.int64]]] = {}
         self._short: dict[int, tuple[int, Reach, Caller]] = {}
         self._gateways = False  # whether a device has, or had since the start, a token for all streams
         with catalog.engine.connect() as connection:
@@ -129,12 +133,15 @@ class Rights:
         return self._reach(caller, writing=True)
 
     def hidden_things(self, caller: Caller) -> NDArray[np.int64]:
-        """The things all of whose streams a caller may not know of, ascending; it may not know of them either."""
+        """The things all of whose streams a caller may not know of, ascending; it may not know of them either.
+
+        The same as ``thing_sql`` tells of each.
+        """
         reach, index = self.readable(caller), self._catalog.streams
         size = min(len(reach.mask), len(index.exists))
         there, mask, thing = index.exists[:size], reach.mask[:size], index.thing[:size]
         hidden: NDArray[np.int64] = np.setdiff1d(thing[there & ~mask], thing[mask])
-        return hidden
+        return hidden if reach.everything else np.union1d(hidden, self._things_left(caller))
 
     def is_public(self, stream: int) -> bool:
         """Whether anyone may read a stream."""
@@ -249,6 +256,19 @@ class Rights:
         digest = self._digests.get(token)
         return digest is not None and self._lives(self._kept[digest])
 
+    def _things_left(self, caller: Caller) -> NDArray[np.int64]:
+        """The things without a stream, of which one told that the caller could not read."""
+        at, key = self._catalog.streams_at(), (caller.role, caller.scope)
+        found = self._left.get(key)
+        if found is None or found[0] != at:
+            query = gone.things_left(partial(readable_sql, caller))
+            with self._catalog.engine.connect() as connection:
+                found = (at, np.array(connection.scalars(query).all(), np.int64))
+            while len(self._left) >= _MOST_MASKS:
+                self._left.pop(next(iter(self._left)), None)
+            self._left[key] = found
+        return found[1]
+
     def _reach(self, caller: Caller, *, writing: bool) -> Reach:
         catalog = self._catalog
         at = catalog.streams_at()
@@ -262,7 +282,9 @@ class Rights:
             while len(self._masks) >= _MOST_MASKS:
                 self._masks.pop(next(iter(self._masks)), None)
             mask = _mask(catalog, caller, writing=writing)
-            found = self._masks[key] = (at, Reach(mask, bool(mask[1:].sum() == catalog.streams.exists[1:].sum())))
+            level, whole = _level(caller, writing=writing), bool(mask[1:].sum() == catalog.streams.exists[1:].sum())
+            everything = level == _ALL or (whole and catalog.streams.past_access <= level)
+            found = self._masks[key] = (at, Reach(mask, whole, everything))
         if short:
             while len(self._short) >= _MOST_MASKS:
                 self._short.pop(next(iter(self._short)), None)
@@ -294,10 +316,17 @@ def _subjects(streams: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def thing_sql(caller: Caller, thing: ColumnElement[int]) -> ColumnElement[bool]:
-    """That a caller may know of a thing: it has a stream that may be read, or none at all."""
-    streams = DATASTREAMS.alias()
-    one = select(streams.c.id).where(streams.c.thing == thing).correlate_except(streams)
-    return or_(exists(one.where(readable_sql(caller, streams))), not_(exists(one)))
+    """That a caller may know of a thing: see ``owner_sql``."""
+    return owner_sql(caller, "thing", thing)
+
+
+def owner_sql(caller: Caller, column: str, identity: ColumnElement[int]) -> ColumnElement[bool]:
+    """That a caller may know of what streams have in a ``column`` (thing, sensor): one of its streams may be read, or
+    it has none, and whichever it had could be read too."""
+    streams, readable = DATASTREAMS.alias(), partial(readable_sql, caller)
+    one = select(streams.c.id).where(streams.c[column] == identity).correlate_except(streams)
+    none = and_(not_(exists(one)), not_(gone.left(column, identity, readable)))
+    return or_(exists(one.where(readable(streams))), none)
 
 
 def _level(caller: Caller, *, writing: bool) -> int:

@@ -178,7 +178,7 @@ async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "
     city = city_of(request)
     caller, all_or_none = caller_of(request), whole(request, otherwise)
     batch = permit_batch(caller, city.rights, city.catalog, batch, whole=all_or_none)
-    if not city.rights.readable(caller).whole:
+    if not city.rights.readable(caller).everything:
 
         def foreign(_: Ids, features: Ids, __: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return np.isin(features, hidden_features(city, caller, features))
@@ -277,7 +277,7 @@ def _unhidden(request: Request, build: Build, registered: Registered) -> Build:
         hidden, reach = set(city.rights.hidden_things(caller).tolist()), city.rights.readable(caller)
         taken = [key for key, one in registered.things.items() if one in hidden]
         taken += [key for key, one in registered.streams.items() if one < before and not reach.holds(one)]
-        if taken and not reach.whole:
+        if taken:
             raise InputRefused(f"the key '{taken[0]}' is taken by what '{caller.name}' may not change", status=403)
         return planned
 

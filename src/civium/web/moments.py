@@ -223,7 +223,7 @@ def listed_things(city: City, told: Told, words: str, kind: str, after: int, lim
     wanted = words.replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     chosen = [or_(*(c.ilike(f"%{wanted}%", escape="\\") for c in (THINGS.c.name, THINGS.c.key)))] if words else []
     chosen += [THINGS.c.kind == kind] if kind else []
-    chosen += [] if told.reach.whole else [thing_sql(told.caller, THINGS.c.id)]
+    chosen += [] if told.reach.everything else [thing_sql(told.caller, THINGS.c.id)]
     query = (
         select(THINGS.c.id, THINGS.c.name, THINGS.c.kind, THINGS.c.key, *_here("lon", "lat"))
         .where(*chosen, THINGS.c.id > after)

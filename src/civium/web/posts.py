@@ -65,7 +65,7 @@ class Posts:
                 return
             reading = decode_reading(body, stream, key_of(headers.get(b"idempotency-key", b"")))
             permit_reading(caller, city.rights, city.catalog, reading.stream)
-            hidden = reading.feature is not None and not city.rights.readable(caller).whole
+            hidden = reading.feature is not None and not city.rights.readable(caller).everything
             if hidden or needs_place(reading, city.catalog):  # the routes look whether it may be known of
                 await self._app(scope, _again(body, receive), send)
                 return

@@ -136,7 +136,7 @@ class QuickPosts(BoundedHeads):
                 return 0  # no such stream, or not for this sender
             if self._site.city.catalog.streams.value_type[reading.stream] == COMPLEX:
                 return 0  # perhaps sent to a Datastream
-            if reading.feature is not None and not self._site.city.rights.readable(caller).whole:
+            if reading.feature is not None and not self._site.city.rights.readable(caller).everything:
                 return 0  # it must be one that the sender may know of
             if needs_place(reading, self._site.city.catalog):
                 return 0

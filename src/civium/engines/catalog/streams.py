@@ -43,6 +43,12 @@ _UNKNOWN_CODE = {"observation_type": JSON, "access": ACCESS[str(Access.RESTRICTE
 _BLOCK = 20_000
 
 
+def guard(access: str, *, personal: bool) -> int:
+    """How guarded a stream is, as in ``ACCESS``: a personal one counts as restricted."""
+    closed = ACCESS[str(Access.RESTRICTED)]
+    return closed if personal else ACCESS.get(access, closed)
+
+
 class StreamIndex:
     """Arrays indexed by stream id, each as long as the highest id + 1 (index 0 is unused).
 
@@ -64,6 +70,7 @@ class StreamIndex:
 
     def __init__(self) -> None:
         self.count = 0
+        self.past_access = ACCESS[str(Access.OPEN)]  # how guarded any displaced row was, at most
         self.unit_codes: dict[str, int] = {}
         self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(1024, dtype) for name, (dtype, _) in _COLUMNS.items()}
         self._arrays["exists"] = np.zeros(1024, np.bool_)
@@ -93,6 +100,7 @@ class StreamIndex:
         """A copy with more rows, as in ``extend``."""
         other = StreamIndex()
         other.count, other.unit_codes = self.count, dict(self.unit_codes)
+        other.past_access = self.past_access
         other._arrays = {name: array.copy() for name, array in self._arrays.items()}
         other._show(len(self.exists))
         other.extend(rows, defaults)
@@ -100,6 +108,7 @@ class StreamIndex:
 
     def change(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take in new values of streams that exist: their ``id`` and the columns of the table that change."""
+        self._displace([row["id"] for row in rows])
         for row in rows:
             self._own({name for name in row if name in _COLUMNS})
             for name, (_, codes) in _COLUMNS.items():
@@ -113,6 +122,7 @@ class StreamIndex:
 
     def remove(self, streams: Sequence[int]) -> None:
         """Forget streams: they are known no more, and their ids are not given again."""
+        self._displace(streams)
         if streams:
             self._own({"exists"})
             at = np.array(streams, np.int64)
@@ -131,6 +141,8 @@ class StreamIndex:
         last = max(connection.scalar(select(func.max(table.c.id))) or 0 for table in (DATASTREAMS, past))
         self._reserve(last + 1)
         self._show(last + 1)
+        for access, personal in connection.execute(select(past.c.access, past.c.personal).distinct()):
+            self.past_access = max(self.past_access, guard(access, personal=personal))
         for unit in connection.scalars(select(DATASTREAMS.c.si_unit).distinct()):
             self._unit_code(unit)
         query = select(DATASTREAMS.c.id, *(self._coded(name) for name in _COLUMNS))
@@ -138,6 +150,13 @@ class StreamIndex:
         for block in database.blocks(connection, query, _BLOCK):
             rows = np.array(block, record)
             self._put(rows["id"], {name: rows[name] for name in _COLUMNS})
+
+    def _displace(self, streams: Sequence[int]) -> None:
+        """Know how guarded rows were that a change displaces."""
+        if streams:
+            at = np.array(streams, np.int64)
+            some = np.where(self._arrays["personal"][at], ACCESS[str(Access.RESTRICTED)], self._arrays["access"][at])
+            self.past_access = max(self.past_access, int(some.max()))
 
     def _put(self, at: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> None:
         size = max(len(self.exists), int(at.max()) + 1)

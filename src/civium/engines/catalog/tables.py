@@ -20,6 +20,8 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    literal_column,
+    or_,
 )
 
 METADATA = MetaData(
@@ -350,3 +352,10 @@ PAST = {
     for table in list(METADATA.sorted_tables)
     if table not in (MANDATES, PARAMETERS, SWITCHES, ORDERS, APPLIED)
 }
+# What a guarded stream left behind is asked for by what it belonged to: see ``gone``.
+for _column in ("thing", "sensor", "property"):
+    _past_streams = PAST[DATASTREAMS.name]
+    _guarded = or_(_past_streams.c.access != literal_column("'open'"), _past_streams.c.personal)
+    Index(None, _past_streams.c[_column], sqlite_where=_guarded, postgresql_where=_guarded)
+Index(None, PAST[COMPONENTS.name].c.property)
+Index(None, PAST[THING_LOCATIONS.name].c.location)

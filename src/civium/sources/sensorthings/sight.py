@@ -1,27 +1,29 @@
 """What a caller may see of each entity: conditions on rows that every query takes in.
 
 Observations and Datastreams are seen where their stream may be read. A Thing, Sensor or ObservedProperty all of whose
-Datastreams are hidden is hidden with them; so are the places and actuators of a hidden Thing, and a feature that only
-hidden Observations are of. A stranger sees no feature that nothing was observed of: the Observation may be on its way.
+Datastreams are hidden is hidden with them, also when they are deleted; so are the places and actuators of a hidden
+Thing. A feature is seen where an Observation of it is, or where it is the place of a Thing that is seen: one that
+nothing was observed of may have been of a guarded Observation, or of one that is on its way.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 
-from civium.core.rights import Caller, Role
+from civium.core.rights import Caller
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
+from civium.engines.catalog.gone import left, left_by_thing, left_by_thing_of, left_of_several
 from civium.engines.catalog.tables import ACTUATORS, COMPONENTS, DATASTREAMS, LOCATIONS, THING_LOCATIONS
-from civium.engines.rights import Reach, Rights, readable_sql
+from civium.engines.rights import Reach, Rights, owner_sql, readable_sql, thing_sql
 from civium.sources.sensorthings.moment import Moment
 
-_BY_COLUMN = {"Thing": "id", "HistoricalLocation": "thing", "TaskingCapability": "thing", "Actuator": "thing"}
+_BY_COLUMN = {"Thing": "id", "HistoricalLocation": "thing"}
 Sql = ColumnElement[bool]
 
 
@@ -36,16 +38,18 @@ class Sight:
     def of(cls, caller: Caller, rights: Rights) -> "Sight | None":
         """The sight of a caller; None: it sees everything."""
         reach = rights.readable(caller)
-        return None if reach.whole else cls(caller, reach)
+        return None if reach.everything else cls(caller, reach)
 
     def sees(self, entity: str, row: Any, moment: Moment, catalog: Catalog) -> Sql | None:
         """The condition on rows of an entity of the catalogue; None: there is none."""
         if entity in ("Datastream", "MultiDatastream"):
             return readable_sql(self.caller, row)
+        if entity in ("TaskingCapability", "Actuator"):
+            return self._actuator(row)
         if entity in _BY_COLUMN:
-            return self._some(DATASTREAMS.alias(), "thing", row.c[_BY_COLUMN[entity]])
+            return thing_sql(self.caller, row.c[_BY_COLUMN[entity]])
         if entity == "Sensor":
-            return self._some(DATASTREAMS.alias(), "sensor", row.c.id)
+            return owner_sql(self.caller, "sensor", row.c.id)
         if entity == "ObservedProperty":
             return self._property(row.c.id)
         if entity == "Location":
@@ -55,10 +59,7 @@ class Sight:
             places = LOCATIONS.alias()
             here = select(places.c.id).where(places.c.feature == row.c.id).correlate_except(places)
             shown = exists(here.where(self._place(places.c.id)))
-            unobserved = not_(among_ids(row.c.id, hidden))
-            if self.caller.role is Role.PUBLIC and not self.caller.trusted:
-                return or_(among_ids(row.c.id, open_), and_(unobserved, shown))
-            return or_(among_ids(row.c.id, open_), and_(unobserved, or_(shown, not_(exists(here)))))
+            return or_(among_ids(row.c.id, open_), and_(not_(among_ids(row.c.id, hidden)), shown))
         return None
 
     def seen(self, entity: str, rows: Any, ids: Iterable[int], moment: Moment, catalog: Catalog) -> set[int]:
@@ -70,8 +71,7 @@ class Sight:
 
     def actuators(self) -> Any:
         """A query for the actuators that are hidden."""
-        c = ACTUATORS.c
-        return select(c.id).where(not_(self._some(DATASTREAMS.alias(), "thing", c.thing)))
+        return select(ACTUATORS.c.id).where(not_(self._actuator(ACTUATORS)))
 
     @cached_property
     def readable(self) -> NDArray[np.int64]:
@@ -87,25 +87,29 @@ class Sight:
         ids: NDArray[np.int64] = np.flatnonzero(there)
         return ids
 
-    def _some(self, streams: Any, column: str, identity: Any) -> Sql:
-        """That something has a Datastream that is seen, or none at all."""
-        one = select(streams.c.id).where(streams.c[column] == identity).correlate_except(streams)
-        return or_(exists(one.where(readable_sql(self.caller, streams))), not_(exists(one)))
+    def _actuator(self, row: Any) -> Sql:
+        """That its Thing is seen; or it has none, nor ever was of a hidden one."""
+        knowable = partial(thing_sql, self.caller)
+        return and_(knowable(row.c.thing), not_(left_by_thing_of(row, knowable)))
 
     def _property(self, identity: Any) -> Sql:
-        """The same of an ObservedProperty, which may be one of several of a MultiDatastream."""
+        """As ``owner_sql``, of an ObservedProperty, which may be one of several of a MultiDatastream."""
+        readable = partial(readable_sql, self.caller)
         streams, parts = DATASTREAMS.alias(), COMPONENTS.alias()
         own = select(streams.c.id).where(streams.c.property == identity).correlate_except(streams)
         several = select(streams.c.id).join(parts, parts.c.datastream == streams.c.id)
         several = several.where(parts.c.property == identity).correlate_except(streams, parts)
-        seen = [exists(one.where(readable_sql(self.caller, streams))) for one in (own, several)]
-        return or_(*seen, not_(or_(exists(own), exists(several))))
+        seen = [exists(one.where(readable(streams))) for one in (own, several)]
+        told = (exists(own), exists(several), left("property", identity, readable), left_of_several(identity, readable))
+        return or_(*seen, not_(or_(*told)))
 
     def _place(self, identity: Any) -> Sql:
-        """That a Location is, or was, one of a Thing that is seen, or of none."""
+        """That a Location is, or was, one of a Thing that is seen; or is of none, nor ever was of a hidden one."""
+        knowable = partial(thing_sql, self.caller)
         stays = THING_LOCATIONS.alias()
         of = select(stays.c.thing).where(stays.c.location == identity).correlate_except(stays)
-        return or_(exists(of.where(self._some(DATASTREAMS.alias(), "thing", stays.c.thing))), not_(exists(of)))
+        none = and_(not_(exists(of)), not_(left_by_thing(identity, knowable)))
+        return or_(exists(of.where(knowable(stays.c.thing))), none)
 
     def _features(self, moment: Moment, catalog: Catalog) -> tuple[list[int], list[int]]:
         """The features of Observations that are seen, and of others."""

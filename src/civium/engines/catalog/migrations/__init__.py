@@ -11,7 +11,7 @@ from civium.engines.catalog.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0008"  # the last of the steps
+NEWEST = "0009"  # the last of the steps
 _HERE = Path(__file__).parent
 _TAKEN = Table("alembic_version", MetaData(), Column("version_num", Text))  # Alembic's own
 
