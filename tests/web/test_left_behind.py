@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.city.conftest import CityProcess
+from tests.city.conftest import CityProcess, new_city
+
+__all__ = ["new_city"]
 
 SECRET = "sesame"  # in every name that is guarded
 CALLERS = ("public", "device", "operator")
@@ -170,3 +172,18 @@ def test_it_stays_hidden_when_the_city_is_started_again(yard: Yard) -> None:
     yard.city.start()
     yard.http = httpx.Client(base_url=yard.city.url, timeout=60)
     yard.check()
+
+
+def test_who_needs_no_token_may_post_a_feature_first_and_observe_it_then(new_city: Callable[..., CityProcess]) -> None:
+    city = new_city()
+    lines = [{"key": name, "kind": "gate", "streams": [{"key": f"{name}/s", "property": "p", "unit": "1", **how}]}
+             for name, how in (("open", {}), ("closed", {"access": "restricted"}))]  # fmt: skip
+    told = city.client.post("/api/register", content="\n".join(map(json.dumps, lines)).encode())["streams"]
+    feature = {"name": "f", "description": "", "encodingType": "application/geo+json",
+               "feature": {"type": "Point", "coordinates": [21, 61]}}  # fmt: skip
+    with httpx.Client(base_url=city.url, timeout=60) as anyone:
+        made = anyone.post("/v1.1/FeaturesOfInterest", json=feature).headers["Location"]
+        assert anyone.get(made).status_code == 200
+        reading = {"result": 1, "FeatureOfInterest": {"@iot.id": int(made.rpartition("(")[2].rstrip(")"))}}
+        path = f"/v1.1/Datastreams({told['open/s']})/Observations"
+        assert anyone.post(path, json=reading).status_code == 201
