@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from civium.engines.catalog import Catalog, CatalogUnavailable
+from civium.ledger.projection import Projection
 from civium.web.doors import put_off, refusal
 
 SECRET = "sesame"
@@ -38,3 +39,6 @@ def test_no_error_of_a_database_repeats_its_parameters(new_catalog: Callable[[],
         connection.execute(text("SELECT :a FROM nowhere"), {"a": SECRET})
     assert SECRET not in str(failed.value)
     catalog.close()
+    record = Projection(tmp_path / "record.db")
+    assert record.engine.hide_parameters
+    record.close()

@@ -45,6 +45,9 @@ def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits)
         if not may:
             raise _refusal(caller, "change what belongs to a Thing beyond its scope")
     index, mask = catalog.streams, rights.writable(caller).mask
+    for row in edits.updates.get("things", ()):
+        if "kind" in row and _is_other(catalog, row["id"], row["kind"]):
+            _permit_kind(caller, rights, catalog, row["id"], row["kind"])
     for stream in _ids(edits, "datastreams"):
         if not (0 < stream < len(mask) and mask[stream]):
             raise _refusal(caller, "change a Datastream beyond its scope, or one that goes with it")
@@ -151,6 +154,23 @@ def _things(connection: Connection, edits: Edits) -> set[int]:
         found |= set(connection.scalars(mine))
     here = among_ids(THING_LOCATIONS.c.location, _ids(edits, "locations"))
     return found | set(connection.scalars(select(THING_LOCATIONS.c.thing).where(here)))
+
+
+def _is_other(catalog: Catalog, thing: int, kind: str) -> bool:
+    """Whether a kind is not the one that a thing is of."""
+    of, code = catalog.kinds.of, catalog.kinds.codes.get(kind, 0 if kind == "" else -1)
+    return not (0 < thing < len(of) and of[thing] == code)
+
+
+def _permit_kind(caller: Caller, rights: Rights, catalog: Catalog, thing: int, kind: str) -> None:
+    """Refuse (401, 403) a thing another kind, by which scopes name its streams, from who may not write all of them.
+
+    The words are the same where the caller may not know of some of them.
+    """
+    index, reach = catalog.streams, rights.writable(caller)
+    streams = np.flatnonzero(index.exists & (index.thing[: len(index.exists)] == thing))
+    if not (rights.may_make(caller, kind) and reach.among(streams).all()):
+        raise _refusal(caller, f"change the kind of Thing {thing}")
 
 
 def _ids(edits: Edits, table: str) -> list[int]:
