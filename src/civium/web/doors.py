@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -250,7 +250,12 @@ async def post_arrow(request: Request) -> Response:
     ``?dry_run=true`` only checks.
     """
     city, body = city_of(request), await body_of(request)
-    resolve = partial(city.catalog.ids_by_key, "datastreams")
+    reach = city.rights.readable(caller_of(request))
+
+    def resolve(keys: Sequence[str]) -> dict[str, int]:
+        ids = city.catalog.ids_by_key("datastreams", keys)
+        return ids if reach.whole else {key: stream for key, stream in ids.items() if reach.holds(stream)}
+
     batch = await asyncio.to_thread(decode_arrow, body, city.clock.now(), resolve)
     return receipt(await accept(request, batch, body))
 
