@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -191,36 +192,60 @@ def test_a_reading_is_taken_from_who_may_write_its_stream_on_every_way(world: Wo
     writes = {
         "public": {"open"}, "device": {"restricted"}, "department": {"personal"}, "operator": {"open", "internal"},
     }.get(caller, set(ACCESS))  # fmt: skip
-    expected = 201 if name in writes else 401 if caller == "public" else 403
-    stream = world.streams[name]
+    told = tried(world, caller, world.streams[name], f"s_{name}")
+    if name in writes or name in CALLERS[caller][2]:
+        expected = 201 if name in writes else 401 if caller == "public" else 403
+        assert {way: status for way, (status, _) in told.items()} == dict.fromkeys(told, expected)
+        return
+    # of what it may not know the sender is told what it is told of a stream that is not there
+    unknown = tried(world, caller, UNKNOWN, "s_unknown")
+    assert told == unknown
+    assert all(status in (400, 404) for status, _ in told.values())
+
+
+UNKNOWN = 9_999_999
+
+
+def tried(world: World, caller: str, stream: int, key: str) -> dict[str, tuple[int, str]]:
+    """What every way of writing a reading answers; the id and the key are left out of it."""
     instant = "2026-05-01T00:00:00Z"
     one = {"result": 5, "phenomenonTime": instant}
     array = [
         {"Datastream": {"@iot.id": stream}, "components": ["phenomenonTime", "result"], "dataArray": [[instant, 5]]}
     ]
-    table = pa.table({"stream": [stream], "value": [5.0], "time": pa.array([0], pa.timestamp("us", "UTC"))})
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    tried = {
-        "quick": world.ask(caller, f"/v1.1/Datastreams({stream})/Observations", "POST", json=one),
-        "posts": world.ask(caller, "/v1.1/Observations", "POST", json={**one, "Datastream": {"@iot.id": stream}}),
-        "routes": world.ask(caller, f"/v1.1/Datastreams({stream})/Observations?x=1", "POST", json=one),
-        "list": world.ask(caller, f"/v1.1/Datastreams({stream})/Observations", "POST", json=[one, one]),
-        "array": world.ask(caller, "/v1.1/CreateObservations", "POST", json=array),
-        "arrow": world.ask(caller, "/bulk/observations", "POST", content=sink.getvalue()),
-        "batch": world.ask(
-            caller,
-            "/v1.1/$batch",
-            "POST",
-            json={
-                "requests": [{"id": "1", "method": "POST", "url": f"Datastreams({stream})/Observations", "body": one}]
-            },
-        ),
-    }
-    told = {way: answer.status_code for way, answer in tried.items() if way != "batch"}
-    told["batch"] = tried["batch"].json()["responses"][0]["status"]
-    assert told == dict.fromkeys(tried, expected)
+    bodies = []
+    for column, value in (("stream", stream), ("key", key)):
+        table = pa.table({column: [value], "value": [5.0], "time": pa.array([0], pa.timestamp("us", "UTC"))})
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        bodies.append(sink.getvalue())
+    inside, named = f"/v1.1/Datastreams({stream})/Observations", {**one, "Datastream": {"@iot.id": stream}}
+    part = {"id": "1", "method": "POST", "url": inside.removeprefix("/v1.1/"), "body": one}
+    feature = {"name": "f", "description": "", "encodingType": "application/geo+json",
+               "feature": {"type": "Point", "coordinates": [20, 60]}}  # fmt: skip
+    group = {**part, "atomicityGroup": "g"}
+
+    def post(path: str, **more: Any) -> tuple[int, str]:
+        answer = world.ask(caller, path, "POST", **more)
+        if path.endswith("$batch"):
+            (only,) = answer.json()["responses"]
+            return only["status"], clean(json.dumps(only.get("body")))
+        return answer.status_code, clean(answer.text)
+
+    def clean(text: str) -> str:
+        return re.sub(rf"\b{stream}\b", "N", text).replace(key, "K")
+
+    return {
+        "quick": post(inside, json=one), "posts": post("/v1.1/Observations", json=named),
+        "routes": post(f"{inside}?x=1", json=one), "list": post(inside, json=[one, one]),
+        "named list": post("/v1.1/Observations", json=[named]), "array": post("/v1.1/CreateObservations", json=array),
+        "arrow": post("/bulk/observations", content=bodies[0]), "key": post("/bulk/observations", content=bodies[1]),
+        "batch": post("/v1.1/$batch", json={"requests": [part]}),
+        "group": post("/v1.1/$batch", json={"requests": [group]}),
+        "deep": post(inside, json={**one, "FeatureOfInterest": feature}),
+        "deep named": post("/v1.1/Observations", json={**named, "FeatureOfInterest": feature}),
+    }  # fmt: skip
 
 
 def test_a_batch_of_mixed_streams_keeps_only_the_callers_own(world: World) -> None:

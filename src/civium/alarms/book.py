@@ -79,7 +79,9 @@ class Book:
         await self.catch_up()
 
     def _load(self) -> None:
-        self.engine = create_engine(f"sqlite:///{self._path}", connect_args={"check_same_thread": False})
+        self.engine = create_engine(
+            f"sqlite:///{self._path}", connect_args={"check_same_thread": False}, hide_parameters=True
+        )
         events_of.listen(self.engine, "connect", _prepare)
         with self.engine.begin() as connection:
             if connection.exec_driver_sql("PRAGMA user_version").scalar() != VERSION:

@@ -6,6 +6,7 @@ from nats.js.errors import APIError
 from sqlalchemy.exc import OperationalError
 
 from civium.core import CiviumError
+from civium.engines.catalog.database import CatalogUnavailable
 
 PASSING: tuple[type[Exception], ...] = (
     OSError,  # a full disk; a time that ran out
@@ -16,6 +17,19 @@ PASSING: tuple[type[Exception], ...] = (
     nats.errors.Error,
     APIError,
 )
+
+
+def what_is_away(error: Exception) -> str:
+    """Which engine it is, for who asks from outside: what the library says may hold SQL, names of hosts and values."""
+    if isinstance(error, OperationalError | CatalogUnavailable):
+        return "the database"
+    if isinstance(error, duckdb.Error):
+        return "the history"
+    if isinstance(error, nats.errors.Error | APIError):
+        return "the log"
+    return "the disk, or the network,"
+
+
 TROUBLE: tuple[type[Exception], ...] = (CiviumError, *PASSING)  # these, and what our own engines say
 
 

@@ -125,7 +125,9 @@ class Projection:
     """The tables, and how far they and the outbox have come in the log."""
 
     def __init__(self, path: Path) -> None:
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
+        self.engine = create_engine(
+            f"sqlite:///{path}", connect_args={"check_same_thread": False}, hide_parameters=True
+        )
         event.listen(self.engine, "connect", _prepare)
         with self.engine.begin() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()

@@ -11,6 +11,7 @@ from civium.core import RowRefusal
 from civium.core.observations import OBSERVATION
 
 KEY = np.dtype([("key", "<u8"), ("content", "<u8")])  # as in sources.keys; key 0: none
+NOTHING_CREATED = "nothing was created"
 NOTHING_STORED = "nothing was stored"  # how every door begins to say why
 
 

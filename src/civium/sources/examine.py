@@ -24,6 +24,7 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800 * MICROSECONDS, 253_402_300_800 * MICROSE
 
 
 NO_FEATURE = "no such FeatureOfInterest"
+NO_STREAM = "no Datastream {stream} is registered"
 
 
 class Known(Protocol):
@@ -94,7 +95,7 @@ def examine(batch: Batch, catalog: Known, now: int, future_s: float) -> Batch:
         for row in np.flatnonzero(rows):
             why.setdefault(int(row), reason.format(stream=int(stream[row]), value=value[row]))
 
-    refuse(~known, "no Datastream {stream} is registered")
+    refuse(~known, NO_STREAM)
     refuse(known & number & (has_text | (has_json & ~has_value)), "Datastream {stream} takes numbers")
     refuse(known & (kind == TEXT) & ~has_text & ~missing, "Datastream {stream} takes text")
     refuse(known & (kind == TRUTH) & ~has_json & ~missing, "Datastream {stream} takes true or false")

@@ -14,10 +14,10 @@ from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
 from civium.engines.catalog.tables import ACTUATORS, HISTORICAL_LOCATIONS, THING_LOCATIONS
 from civium.engines.rights import Rights
-from civium.sources.batch import NOTHING_STORED, Batch
+from civium.sources.batch import NOTHING_CREATED, NOTHING_STORED, Batch
 from civium.sources.changes import Edits
 from civium.sources.claims import without
-from civium.sources.examine import NO_FEATURE
+from civium.sources.examine import NO_FEATURE, NO_STREAM
 
 _SHARED = {"sensors": "sensor", "observed_properties": "property"}  # used by streams of any thing
 # Of readings: their streams, features, and whether a topic named the feature and only the body the stream.
@@ -45,6 +45,9 @@ def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits)
         if not may:
             raise _refusal(caller, "change what belongs to a Thing beyond its scope")
     index, mask = catalog.streams, rights.writable(caller).mask
+    for row in edits.updates.get("things", ()):
+        if "kind" in row and _is_other(catalog, row["id"], row["kind"]):
+            _permit_kind(caller, rights, catalog, row["id"], row["kind"])
     for stream in _ids(edits, "datastreams"):
         if not (0 < stream < len(mask) and mask[stream]):
             raise _refusal(caller, "change a Datastream beyond its scope, or one that goes with it")
@@ -61,7 +64,8 @@ def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits)
 def permit_batch(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch, *, whole: bool) -> Batch:
     """The rows of a batch that a caller may write; with ``whole`` one that it may not refuses all (401, 403).
 
-    A row of a stream that is not there is left to whoever examines the batch.
+    A row of a stream that is not there is left to whoever examines the batch; one of a stream of which the caller may
+    not know is among the refused rows of the batch, in the words that are said of the other.
     """
     reach = rights.writable(caller)
     if reach.whole:
@@ -70,13 +74,23 @@ def permit_batch(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch,
     wrong = np.flatnonzero(catalog.streams.known(streams) & ~reach.among(streams))
     if not len(wrong):
         return batch
-    refused = tuple(
-        RowRefusal(row, f"'{caller.name}' may not write Datastream {stream}")
-        for row, stream in zip(batch.rows[wrong].tolist(), streams[wrong].tolist(), strict=True)
-    )
+    seen = rights.readable(caller).among(streams[wrong])
+    hidden, wrong = wrong[~seen], wrong[seen]
+    rows = [zip(batch.rows[some].tolist(), streams[some].tolist(), strict=True) for some in (hidden, wrong)]
+    if len(hidden):
+        batch = without(batch, tuple(RowRefusal(row, NO_STREAM.format(stream=stream)) for row, stream in rows[0]))
+    if not len(wrong):
+        return batch
+    refused = tuple(RowRefusal(row, f"'{caller.name}' may not write Datastream {stream}") for row, stream in rows[1])
     if whole or len(wrong) == len(streams):
         raise InputRefused(NOTHING_STORED, refused, _status(caller))
     return without(batch, refused)
+
+
+def permit_made(caller: Caller, rights: Rights, catalog: Catalog, batch: Batch | None) -> None:
+    """Refuse (400, 401, 403) Observations of a stream that a caller may not write, before anything is made."""
+    if batch is not None and (refused := permit_batch(caller, rights, catalog, batch, whole=True).refused):
+        raise InputRefused(NOTHING_CREATED, refused)
 
 
 def permit_features(
@@ -122,8 +136,11 @@ def permit_published(
 
 
 def permit_reading(caller: Caller, rights: Rights, catalog: Catalog, stream: int) -> None:
-    """Refuse (401, 403) a reading of a stream that a caller may not write."""
+    """Refuse (401, 403) a reading of a stream that a caller may not write, and as one of no stream (400) where it may
+    not know of that."""
     if not rights.writable(caller).holds(stream) and catalog.streams.known(np.array([stream]))[0]:
+        if not rights.readable(caller).holds(stream):
+            raise InputRefused(NOTHING_STORED, (RowRefusal(0, NO_STREAM.format(stream=stream)),))
         raise _refusal(caller, f"write Datastream {stream}")
 
 
@@ -151,6 +168,23 @@ def _things(connection: Connection, edits: Edits) -> set[int]:
         found |= set(connection.scalars(mine))
     here = among_ids(THING_LOCATIONS.c.location, _ids(edits, "locations"))
     return found | set(connection.scalars(select(THING_LOCATIONS.c.thing).where(here)))
+
+
+def _is_other(catalog: Catalog, thing: int, kind: str) -> bool:
+    """Whether a kind is not the one that a thing is of."""
+    of, code = catalog.kinds.of, catalog.kinds.codes.get(kind, 0 if kind == "" else -1)
+    return not (0 < thing < len(of) and of[thing] == code)
+
+
+def _permit_kind(caller: Caller, rights: Rights, catalog: Catalog, thing: int, kind: str) -> None:
+    """Refuse (401, 403) a thing another kind, by which scopes name its streams, from who may not write all of them.
+
+    The words are the same where the caller may not know of some of them.
+    """
+    index, reach = catalog.streams, rights.writable(caller)
+    streams = np.flatnonzero(index.exists & (index.thing[: len(index.exists)] == thing))
+    if not (rights.may_make(caller, kind) and reach.among(streams).all()):
+        raise _refusal(caller, f"change the kind of Thing {thing}")
 
 
 def _ids(edits: Edits, table: str) -> list[int]:

@@ -1,7 +1,8 @@
 """The doors over HTTP: bulk Arrow, registration and the city clock; bodies are bounded, answers name row and reason."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -18,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from civium.city import City
 from civium.core import CiviumError, InputRefused, from_datetime, to_datetime
+from civium.core.logs import note, said_by
 from civium.core.observations import batches_of
 from civium.core.rights import ANY, PUBLIC, Caller, Role
 from civium.core.traces import on, tell
 from civium.engines.catalog import Catalog, CatalogUnavailable
 from civium.engines.log import LogInDoubt, LogUnavailable
+from civium.engines.passing import what_is_away
 from civium.seeing import Ids, hidden_features
 from civium.sources.arrow import decode_arrow
 from civium.sources.batch import Batch
@@ -38,6 +41,7 @@ CALLER = "civium.caller"  # where a request keeps it
 _LONGEST_KEY = 200
 _BODIES = 3  # of the largest allowed size may be in memory at a time
 _MOST_SHORT = 1024 * 1024  # byte, of what strangers send, and of what the framework reads before it looks who asks
+_log = said_by("doors")
 _BEYOND = 1024 * 1024  # byte; ``body_of`` refuses a body that is too long sooner, and says more
 
 
@@ -120,14 +124,18 @@ def refusal(error: CiviumError) -> Response:
     if isinstance(error, LogInDoubt):
         content = {"code": 504, "type": "error", "message": f"{error}; nobody knows yet whether it is stored"}
         return answer(content, 504, {"Retry-After": "1"})
-    if isinstance(error, LogUnavailable | CatalogUnavailable | DoorsBusy):
+    if isinstance(error, CatalogUnavailable):
+        return put_off(error)
+    if isinstance(error, LogUnavailable | DoorsBusy):
         return later(str(error))
     return answer({"code": 500, "type": "error", "message": str(error)}, 500)
 
 
 def put_off(error: Exception) -> Response:
     """The answer when an engine cannot be used for a while."""
-    return later(f"the city's disk, log or database is away or busy ({error}); try again later")
+    said = str(getattr(error, "orig", None) or error).partition("\n")[0]  # behind it may stand SQL
+    note(_log, "an engine is away or busy", logging.WARNING, error=type(error).__name__, said=said)
+    return later(f"{what_is_away(error)} of the city is away or busy; try again later")
 
 
 def later(why: str) -> Response:
@@ -242,7 +250,12 @@ async def post_arrow(request: Request) -> Response:
     ``?dry_run=true`` only checks.
     """
     city, body = city_of(request), await body_of(request)
-    resolve = partial(city.catalog.ids_by_key, "datastreams")
+    reach = city.rights.readable(caller_of(request))
+
+    def resolve(keys: Sequence[str]) -> dict[str, int]:
+        ids = city.catalog.ids_by_key("datastreams", keys)
+        return ids if reach.whole else {key: stream for key, stream in ids.items() if reach.holds(stream)}
+
     batch = await asyncio.to_thread(decode_arrow, body, city.clock.now(), resolve)
     return receipt(await accept(request, batch, body))
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from civium.core import InputRefused
 from civium.engines.catalog import Catalog
 from civium.sources.changes import Edits
-from civium.sources.permits import permit_batch, permit_corrections, permit_edits
+from civium.sources.permits import permit_corrections, permit_edits, permit_made
 from civium.sources.sensorthings.groups import Group, Step, blamed, plan_group
 from civium.sources.sensorthings.read import read
 from civium.web.amending import check_days, correct, library
@@ -33,8 +33,10 @@ async def make(request: Request, steps: Sequence[Step], made: dict[str, str]) ->
     def build(catalog: Catalog) -> Edits:
         planned[:] = [plan_group(steps, before, library(city, request), ahead)]
         caller, group = caller_of(request), planned[0]
-        if group.observations is not None:
-            permit_batch(caller, city.rights, catalog, group.observations, whole=True)
+        try:
+            permit_made(caller, city.rights, catalog, group.observations)
+        except InputRefused as error:
+            raise (blamed(steps, group, error) if error.status == 400 else error) from None
         permit_edits(caller, city.rights, catalog, group.edits)
         permit_corrections(caller, city.rights, group.corrections)
         try:

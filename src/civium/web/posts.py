@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from civium.city import City
 from civium.core import CiviumError, InputRefused
 from civium.core.observations import batches_of
-from civium.core.rights import PUBLIC
+from civium.core.rights import PUBLIC, Caller
 from civium.core.traces import on, tell
 from civium.engines.catalog import COMPLEX, Catalog
 from civium.engines.passing import PASSING
@@ -59,7 +59,7 @@ class Posts:
             if received is None:
                 return
             body = received
-            check_stream(city.catalog, kind.decode(), stream)
+            check_stream(city, caller, kind.decode(), stream)
             if is_array(body):
                 await self._app(scope, _again(body, receive), send)
                 return
@@ -87,9 +87,13 @@ class Posts:
         await send({"type": "http.response.body", "body": b""})
 
 
-def check_stream(catalog: Catalog, kind: str, stream: int | None) -> None:
-    """Refuse (404) Observations sent to a Datastream or MultiDatastream, as ``kind`` says, that is none."""
-    if stream is not None and not is_there(catalog, kind, stream):
+def check_stream(city: City, caller: Caller, kind: str, stream: int | None) -> None:
+    """Refuse (404) Observations sent to a Datastream or MultiDatastream, as ``kind`` says, that is none, or of which
+    the caller may not know."""
+    if stream is None:
+        return
+    known = city.rights.writable(caller).holds(stream) or city.rights.readable(caller).holds(stream)
+    if not (known and is_there(city.catalog, kind, stream)):
         raise InputRefused(f"there is no {kind} {stream}", status=404)
 
 

@@ -20,7 +20,7 @@ from civium.engines.catalog import Catalog
 from civium.sources.batch import NOTHING_STORED, Batch
 from civium.sources.claims import without
 from civium.sources.intake import Receipt
-from civium.sources.permits import permit_batch, permit_edits
+from civium.sources.permits import permit_batch, permit_edits, permit_made
 from civium.sources.sensorthings.amend import shortest
 from civium.sources.sensorthings.data_array import decode_data_array
 from civium.sources.sensorthings.features import NOWHERE
@@ -110,7 +110,7 @@ async def post_to_stream(request: Request, stream: int) -> Response:
 
 async def _post(request: Request, stream: int | None, path: str) -> Response:
     body = await body_of(request)
-    check_stream(city_of(request).catalog, path.partition("s(")[0], stream)
+    check_stream(city_of(request), caller_of(request), path.partition("s(")[0], stream)
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     try:
         batch = decode_observations(body, stream, city_of(request).clock.now(), key)
@@ -126,6 +126,8 @@ async def _placed(request: Request, batch: Batch, *, whole: bool) -> Batch:
     A place whose feature was taken away gets another one.
     """
     city = city_of(request)
+    # First of all: what is said of a place would tell of a hidden stream.
+    batch = permit_batch(caller_of(request), city.rights, city.catalog, batch, whole=whole)
     table, catalog = batch.table, city.catalog
     stream = column(table, "stream").astype(np.int64)
     silent = table.column("feature").is_null().to_numpy() & catalog.streams.known(stream)
@@ -188,8 +190,7 @@ async def _make(request: Request, path: str, body: bytes) -> Response:
     caller = caller_of(request)
 
     def permit(creation: Creation, catalog: Catalog) -> None:
-        if creation.observations is not None:
-            permit_batch(caller, city.rights, catalog, creation.observations, whole=True)
+        permit_made(caller, city.rights, catalog, creation.observations)
         permit_edits(caller, city.rights, catalog, creation.edits)
 
     sees = library(city, request).sees

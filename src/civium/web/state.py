@@ -160,8 +160,8 @@ def latest_of_kind(city: City, reach: Reach, kind: str, property: str) -> dict[s
     names = things.column("name").to_pylist()
     features = []
     for n, thing in enumerate(streams.column("thing").to_pylist()):
-        i = where[thing]
-        if identity[n] == 0 or np.isnan(lon[i]):
+        i = where.get(thing)  # with no kind asked, streams of other things are among these
+        if i is None or identity[n] == 0 or np.isnan(lon[i]):
             continue
         properties = {
             "thing": thing,

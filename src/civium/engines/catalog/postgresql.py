@@ -14,6 +14,7 @@ from civium.engines.catalog.database import CatalogUnavailable, Row
 
 _ONE_AT_A_TIME = 0x636174  # the advisory lock of whoever makes or changes the tables of a catalogue
 _CONNECT_S = 10
+_TOO_COMPLEX = "54001"  # SQL nested too deeply, which is no trouble of the server's
 
 
 class PostgreSql:
@@ -30,6 +31,7 @@ class PostgreSql:
         engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             isolation_level="REPEATABLE READ",
+            hide_parameters=True,  # they may be what only some may know
             pool_pre_ping=True,  # the server may have been restarted since
             # Compiling a filter over a polygon takes PostgreSQL longer than running it.
             connect_args={"connect_timeout": _CONNECT_S, "application_name": "civium", "options": "-c jit=off"},
@@ -88,7 +90,8 @@ class PostgreSql:
 
 
 def _unavailable(context: ExceptionContext) -> None:
-    if isinstance(context.sqlalchemy_exception, OperationalError) and not context.is_pre_ping:
+    too_complex = getattr(context.original_exception, "sqlstate", None) == _TOO_COMPLEX
+    if isinstance(context.sqlalchemy_exception, OperationalError) and not context.is_pre_ping and not too_complex:
         raise CatalogUnavailable(_said(context.original_exception)) from context.original_exception
 
 

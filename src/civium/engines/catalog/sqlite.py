@@ -39,7 +39,7 @@ class Sqlite:
         if not url.database or url.database == ":memory:":
             raise EngineUnsuitable("catalog", f"'{url}' is not a SQLite file; write sqlite:///path/to/catalog.db")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         return engine

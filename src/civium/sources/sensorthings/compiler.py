@@ -3,32 +3,28 @@
 A condition that follows a link holds if some linked entity meets it.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 from shapely.errors import ShapelyError
-from sqlalchemy import (
-    BigInteger,
-    Double,
-    and_,
-    case,
-    cast,
-    func,
-    literal,
-    not_,
-    null,
-    or_,
-    true,
-)
+from sqlalchemy import BigInteger, Double, and_, case, cast, func, literal, not_, null, or_, true
 
 from civium.core import InputRefused, to_datetime
 from civium.engines.catalog import dialects
 from civium.engines.catalog.dialects import among_ids
 from civium.sources.instants import read_period
 from civium.sources.sensorthings import geometry
-from civium.sources.sensorthings.functions import CONSTANTS, FUNCTIONS, Database, Sql, Value, as_kind, before
+from civium.sources.sensorthings.functions import (
+    COMPARISONS,
+    CONSTANTS,
+    FUNCTIONS,
+    SPANS,
+    Database,
+    Sql,
+    Value,
+    as_kind,
+)
 from civium.sources.sensorthings.model import OBSERVATIONS, Link
 from civium.sources.sensorthings.paging import Key
 from civium.sources.sensorthings.scope import Scope
@@ -52,31 +48,16 @@ from civium.sources.sensorthings.tree import (
 from civium.sources.sensorthings.walk import denies, paths, unquoted, without
 
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 and 9999
+_LARGEST = 200  # parts of the SQL of a value
+_MOST_LINKS = 6  # that a condition follows one behind the other; what SQL nests deeper, SQLite does not read
 _COMPARABLE = ("number", "string", "bool", "date", "clock", "duration")
-_COMPARISONS: dict[str, Callable[[Any, Any], Sql]] = {
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-}
-# Of spans of time, which do not hold their end: one is before another if it ends when that starts, or earlier.
-_SPANS: dict[str, Callable[[Value, Value], Sql]] = {
-    "eq": lambda a, b: and_(a.sql == b.sql, a.ends == b.ends),
-    "ne": lambda a, b: or_(a.sql != b.sql, a.ends != b.ends),
-    "lt": before,
-    "le": lambda a, b: and_(a.sql <= b.sql, a.ends <= b.ends),
-    "gt": lambda a, b: before(b, a),
-    "ge": lambda a, b: and_(a.sql >= b.sql, a.ends >= b.ends),
-}
 
 
 class Compiler:
     """Turns expressions into SQL within a scope."""
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope, self.now = scope, scope.ground.now
+    def __init__(self, scope: Scope, links: int = 0) -> None:
+        self.scope, self.now, self._links = scope, scope.ground.now, links
 
     def condition(self, node: Expression) -> Sql:
         """An expression that must be true or false."""
@@ -117,6 +98,12 @@ class Compiler:
         own = value.sql is self.scope.row.c.id or value.sql is OBSERVATIONS.c.time
         return [Key(value.sql, order.descending, value.kind, always=own)]
 
+    def _beyond(self, scope: Scope) -> "Compiler":
+        """What compiles behind one more link."""
+        if self._links == _MOST_LINKS:
+            raise InputRefused(f"a condition or an order follows more than {_MOST_LINKS} links: ask in fewer steps")
+        return Compiler(scope, self._links + 1)
+
     def _all(self, terms: tuple[Expression, ...]) -> Sql:
         """All of them; those that speak of the same link to many must be met by one and the same entity there."""
         met: list[Sql] = []
@@ -148,7 +135,7 @@ class Compiler:
 
     def _inside(self, link: Link, node: Expression) -> Sql:
         inside = without(node, link.name, self._known)
-        met = self.scope.some(link, lambda scope: Compiler(scope).condition(inside))
+        met = self.scope.some(link, lambda scope: self._beyond(scope).condition(inside))
         if link.many and isinstance(node, Compare) and node.operator == "eq" and _is_null(node):
             return or_(met, not_(self.scope.some(link, lambda _: true())))  # nothing there has no value either
         return met
@@ -172,8 +159,8 @@ class Compiler:
 
         def met(scope: Scope) -> Sql:
             if len(links) > 1:
-                return Compiler(scope)._some(links[1:], variable, inside, at)
-            return true() if inside is None else Compiler(scope).condition(inside)
+                return self._beyond(scope)._some(links[1:], variable, inside, at)
+            return true() if inside is None else self._beyond(scope).condition(inside)
 
         return self.scope.some(link, met)
 
@@ -185,7 +172,7 @@ class Compiler:
             why = f"'{path_text(path.names)}' at position {path.at} has many values, and cannot be sorted by, or "
             raise InputRefused(why + f"stand in one comparison with what is not {link.name}/...", status=501)
         rest = replace(path, names=path.names[1:])
-        found = self.scope.behind(link, lambda scope: Compiler(scope).value(rest))
+        found = self.scope.behind(link, lambda scope: self._beyond(scope).value(rest))
         if found.kind == "geometry":
             raise InputRefused(f"'{path_text(path.names)}' at position {path.at} is a geometry", status=501)
         return found
@@ -205,7 +192,8 @@ class Compiler:
                     raise InputRefused(f"what stands at position {at} is in another database", status=501)
                 return value  # type: ignore[no-any-return]  # the tree knows nothing of SQL
             case Negate(operand):
-                return Value("number", -self._number(operand))
+                value = self.value(operand)
+                return Value("number", -self._number(operand, value), size=1 + value.size)
             case Arithmetic():
                 return self._arithmetic(node)
         return Value("bool", self.condition(node))
@@ -244,8 +232,8 @@ class Compiler:
             case kind:
                 return Value(kind, literal(node.value), constant=node.value)
 
-    def _number(self, node: Expression) -> Sql:
-        value = self.value(node)
+    def _number(self, node: Expression, value: Value) -> Sql:
+        """The number that an expression with this value is."""
         number = as_kind(value, "number")
         if number is None:
             raise InputRefused(f"a number is needed, not a {_kind(value)}{_place(node)}")
@@ -255,19 +243,23 @@ class Compiler:
         left, right = self.value(node.left), self.value(node.right)
         if {"instant", "date", "duration"} & {left.kind, right.kind}:
             return self._of_times(node, left, right)
-        a, b = self._number(node.left), self._number(node.right)
-        a, b = cast(a, Double), cast(b, Double)  # whole numbers could overflow
+        a = cast(self._number(node.left, left), Double)  # whole numbers could overflow
+        b = cast(self._number(node.right, right), Double)
         match node.operator:
             case "add":
-                return Value("number", a + b)
+                found = a + b
             case "sub":
-                return Value("number", a - b)
+                found = a - b
             case "mul":
-                return Value("number", a * b)
+                found = a * b
             case "div":
-                return Value("number", a / func.nullif(b, 0))
-        rest = a.op("%")(b) if self.scope.database is Database.LAKE else dialects.rest(a, b)
-        return Value("number", case((b != 0, rest)))
+                found = a / func.nullif(b, 0)
+            case _:
+                other = func.nullif(b, 0)
+                found = a.op("%")(other) if self.scope.database is Database.LAKE else dialects.rest(a, other)
+        # DuckDB makes a CASE of a nullif, and writes its operand twice.
+        times = 2 if self.scope.database is Database.LAKE and node.operator in ("div", "mod") else 1
+        return Value("number", found, size=_bounded(1 + left.size + times * right.size, node))
 
     def _of_times(self, node: Arithmetic, left: Value, right: Value) -> Value:
         """Times move by durations, and the span between two is one."""
@@ -320,14 +312,16 @@ class Compiler:
         if not least <= len(node.arguments) <= len(function.takes):
             raise InputRefused(f"{node.name} takes {least} arguments, at position {node.at}")
         arguments: list[Any] = []
+        size = 1
         for kind, argument in zip(function.takes, node.arguments, strict=False):
             value, wanted = self.value(argument), kind.removeprefix("?")
+            size = _bounded(size + function.times * value.size, node)
             value = self._as_instant(value) if wanted in ("instant", "interval") else value
             seen = value.end if wanted == "interval" and value.kind == "instant" else as_kind(value, wanted)
             if seen is None:
                 raise InputRefused(f"{node.name} takes a {wanted}, not a {_kind(value)}, at position {node.at}")
             arguments.append(value if kind in ("instant", "interval") else seen)
-        return Value(function.gives, function.build(self.scope.database, *arguments))
+        return Value(function.gives, function.build(self.scope.database, *arguments), size=size)
 
     def _geometry(self, node: Call, function: geometry.GeometryFunction) -> Value:
         """Calculated for all rows of the entity at once, before the query."""
@@ -368,8 +362,8 @@ class Compiler:
         if "instant" in (left.kind, right.kind):
             left, right = self._as_instant(left), self._as_instant(right)
         if left.kind == right.kind == "instant":
-            return _SPANS[node.operator](left, right)
-        test = _COMPARISONS[node.operator]
+            return SPANS[node.operator](left, right)
+        test = COMPARISONS[node.operator]
         kinds = _COMPARABLE if node.operator in ("eq", "ne") else [kind for kind in _COMPARABLE if kind != "bool"]
         pairs = [(as_kind(left, kind), as_kind(right, kind)) for kind in kinds]
         if sorted((left.kind, right.kind)) == ["any", "string"]:  # whatever it is, as text
@@ -380,6 +374,14 @@ class Compiler:
         if found:  # two values of JSON may be of any kind, of which one at most is not null in both
             return found[0] if len(found) == 1 else func.coalesce(*found)
         raise InputRefused(f"cannot compare a {_kind(left)} with a {_kind(right)}, at position {node.at}")
+
+
+def _bounded(size: int, node: Call | Arithmetic) -> int:
+    """The size of a value's SQL; refused where it is past what a database reads in no time."""
+    if size > _LARGEST:
+        name = node.name if isinstance(node, Call) else node.operator
+        raise InputRefused(f"what '{name}' at position {node.at} is made of is too large: say it in fewer steps")
+    return size
 
 
 def _is_null(node: Compare) -> bool:

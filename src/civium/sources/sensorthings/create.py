@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from civium.core import Clock, InputRefused
 from civium.engines.catalog import Catalog
-from civium.sources.batch import Batch
+from civium.sources.batch import NOTHING_CREATED, Batch
 from civium.sources.changes import Changes, Edits
 from civium.sources.examine import Planned, examine
 from civium.sources.intake import Intake, Receipt
@@ -53,7 +53,7 @@ class Creator:
         known = Planned.of(catalog, edits.rows)
         examined = examine(batch, known, self.clock.now(), self.future_s)
         if examined.refused:
-            raise InputRefused("nothing was created", examined.refused)
+            raise InputRefused(NOTHING_CREATED, examined.refused)
 
     async def create(
         self, path: str, body: bytes, who: str, key: str, permit: Permit | None = None, sees: Sees | None = None

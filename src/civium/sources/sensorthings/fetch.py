@@ -279,7 +279,8 @@ class Source:
 
     def query(self, statement: Select[Any], scope: ObservationScope) -> pa.Table:
         """The answer of the lake."""
-        return self.ground.observations.query(*lake_text(statement), scope.tables)
+        with calculable():
+            return self.ground.observations.query(*lake_text(statement), scope.tables)
 
 
 def _columns(entity: Entity) -> Select[Any]:

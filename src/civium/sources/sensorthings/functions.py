@@ -33,7 +33,7 @@ class Value:
     or not). ``sql`` is the value (of an instant its start, with ``end`` where it is an interval). What is ``any`` holds
     values of several kinds in ``ways``, each null where the value is of another kind. A geometry is the text of a
     literal, or the name of the field that holds it, in ``constant`` or ``column``. ``constant`` is the value of a
-    literal.
+    literal. ``size`` is of how many parts its SQL is, about.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Value:
     ways: Mapping[str, Sql] = field(default_factory=dict)
     constant: Any = None
     column: str = ""
+    size: int = 1
 
     @property
     def ends(self) -> Sql:
@@ -61,11 +62,12 @@ Builder = Callable[..., Sql]
 @dataclass(frozen=True, slots=True)
 class Function:
     """``takes`` the kinds of its arguments ("?" before one that may be left out; an interval is an instant with an
-    end), ``gives`` a kind."""
+    end), ``gives`` a kind, and says each argument ``times`` at most in its SQL."""
 
     takes: tuple[str, ...]
     gives: str
     build: Builder  # (database, *arguments as SQL, or as Value where the kind is instant or interval)
+    times: int = 1
 
 
 _MOST_LETTERS = 1_000_000
@@ -121,25 +123,44 @@ def before(a: Value, b: Value) -> Sql:
     return and_(a.sql < b.sql, a.ends <= b.sql)
 
 
+COMPARISONS: dict[str, Callable[[Any, Any], Sql]] = {
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+}
+# Of spans of time, which do not hold their end: one is before another if it ends when that starts, or earlier.
+SPANS: dict[str, Callable[[Value, Value], Sql]] = {
+    "eq": lambda a, b: and_(a.sql == b.sql, a.ends == b.ends),
+    "ne": lambda a, b: or_(a.sql != b.sql, a.ends != b.ends),
+    "lt": before,
+    "le": lambda a, b: and_(a.sql <= b.sql, a.ends <= b.ends),
+    "gt": lambda a, b: before(b, a),
+    "ge": lambda a, b: and_(a.sql >= b.sql, a.ends >= b.ends),
+}
+
+
 def _temporal(test: Callable[[Value, Value], Sql], other: str = "instant") -> Function:
-    return Function(("instant", other), "bool", lambda _, one, other: test(one, other))
+    return Function(("instant", other), "bool", lambda _, one, other: test(one, other), times=4)
 
 
 FUNCTIONS: dict[str, Function] = {
     "substringof": Function(("string", "string"), "bool", lambda _, part, text: dialects.position(text, part) > 0),
     "contains": Function(("string", "string"), "bool", lambda _, text, part: dialects.position(text, part) > 0),
-    "startswith": Function(("string", "string"), "bool", _startswith),
-    "endswith": Function(("string", "string"), "bool", _endswith),
+    "startswith": Function(("string", "string"), "bool", _startswith, times=2),
+    "endswith": Function(("string", "string"), "bool", _endswith, times=3),
     "length": Function(("string",), "number", lambda _, text: func.length(text)),
     "indexof": Function(("string", "string"), "number", lambda _, text, part: dialects.position(text, part) - 1),
-    "substring": Function(("string", "number", "?number"), "string", _substring),
+    "substring": Function(("string", "number", "?number"), "string", _substring, times=3),
     "tolower": Function(("string",), "string", lambda _, text: func.lower(text)),
     "toupper": Function(("string",), "string", lambda _, text: func.upper(text)),
     "trim": Function(("string",), "string", lambda _, text: func.trim(text)),
     "concat": Function(("string", "string"), "string", lambda _, one, other: cast(one, String) + cast(other, String)),
     "round": Function(("number",), "number", lambda _, number: dialects.rounded(number)),
     # SQLAlchemy gives SQLite a floor of its own, which fails on null.
-    "floor": Function(("number",), "number", lambda _, number: case((number.is_not(None), func.floor(number)))),
+    "floor": Function(("number",), "number", lambda _, number: -func.ceil(-number)),
     "ceiling": Function(("number",), "number", lambda _, number: func.ceil(number)),
     "year": Function(("instant",), "number", _part("year", "%Y")),
     "month": Function(("instant",), "number", _part("month", "%m")),

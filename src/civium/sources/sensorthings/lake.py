@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import literal_column as raw
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from civium.core import InputRefused
@@ -38,6 +38,8 @@ from civium.sources.sensorthings.functions import Sql, Value
 _LANES = {"number": pa.float64(), "string": pa.string()}
 FEW = 500  # ids that are written out, so that DuckDB can skip files by them
 DIGITS = 12  # significant digits that survive the way through SI
+# What SQLite and PostgreSQL say of SQL that they do not read.
+_DEEP = ("parser stack overflow", "Expression tree is too large", "stack depth limit", "too complex")
 _TINY = 1e-200  # has a logarithm, zero has none
 
 
@@ -75,11 +77,17 @@ class Units:
 
 @contextmanager
 def calculable() -> Iterator[None]:
-    """Around a query of the catalogue: PostgreSQL refuses a sum past all bounds, and a NUL in a text."""
+    """Around a query of the catalogue: PostgreSQL refuses a sum past all bounds, and a NUL in a text; both databases
+    refuse SQL that is nested too deeply, and so does the language that this is written in."""
     try:
         yield
     except DataError as error:
         raise InputRefused(f"the query cannot be calculated: {str(error.orig).splitlines()[0]}") from None
+    except (RecursionError, OperationalError) as error:
+        said = str(error.orig) if isinstance(error, OperationalError) else ""
+        if said and not any(word in said for word in _DEEP):
+            raise
+        raise InputRefused("the query is too complex: nest fewer functions and follow fewer links") from None
 
 
 def among(ids: NDArray[np.int64]) -> Any:

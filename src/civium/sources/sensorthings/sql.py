@@ -124,7 +124,8 @@ class CatalogueScope(Scope):
                 .select_from(tasks.whole)
                 .where(condition(tasks), tasks.permitted)
             )
-            return among_ids(self.row.c.id, [int(one) for one in tasks.connection.scalars(statement)])
+            with calculable():
+                return among_ids(self.row.c.id, [int(one) for one in tasks.connection.scalars(statement)])
         scope = CatalogueScope(there, there.rows.alias(), self.ground)
         row, met = scope.row, and_(condition(scope), scope.permitted)
         if link.own:
@@ -141,7 +142,8 @@ class CatalogueScope(Scope):
         scope = ObservationScope(target(link), self.ground)
         column = OBSERVATIONS.c[link.theirs]
         statement = select(column).distinct().where(column.is_not(None), condition(scope), scope.permitted)
-        table = self.ground.observations.query(*lake_text(statement), scope.tables)
+        with calculable():
+            table = self.ground.observations.query(*lake_text(statement), scope.tables)
         ids: list[int] = sorted(table.column(0).to_pylist())
         return ids
 
