@@ -187,3 +187,17 @@ def test_who_needs_no_token_may_post_a_feature_first_and_observe_it_then(new_cit
         reading = {"result": 1, "FeatureOfInterest": {"@iot.id": int(made.rpartition("(")[2].rstrip(")"))}}
         path = f"/v1.1/Datastreams({told['open/s']})/Observations"
         assert anyone.post(path, json=reading).status_code == 201
+
+
+def test_what_is_guarded_is_opened_by_administrators_alone(yard: Yard) -> None:
+    stream = yard.register("shed", {"access": "internal"})["stream"]
+    token = yard.city.client.post("/api/tokens", name="keeper", role="operator", scopes={"kinds": ["gate"]})["token"]
+    with httpx.Client(base_url=yard.city.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as keeper:
+
+        def patch(who: httpx.Client, **more: Any) -> int:
+            return who.patch(f"/v1.1/Datastreams({stream})", json={"properties": more}).status_code
+
+        assert patch(keeper, access="restricted", personal=True) == 200
+        assert [patch(keeper, **less) for less in ({"access": "open"}, {"access": "internal"})] == [403, 403]
+        assert patch(keeper, access="restricted", personal=False) == 403
+        assert patch(yard.city.client.http, access="open", personal=False) == 200

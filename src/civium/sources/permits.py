@@ -12,6 +12,7 @@ from civium.core.rights import PUBLIC, STAFF, Caller, Role
 from civium.core.view import column
 from civium.engines.catalog import Catalog
 from civium.engines.catalog.dialects import among_ids
+from civium.engines.catalog.streams import ACCESS
 from civium.engines.catalog.tables import ACTUATORS, HISTORICAL_LOCATIONS, THING_LOCATIONS
 from civium.engines.rights import Rights
 from civium.sources.batch import NOTHING_CREATED, NOTHING_STORED, Batch
@@ -51,6 +52,10 @@ def permit_edits(caller: Caller, rights: Rights, catalog: Catalog, edits: Edits)
     for stream in _ids(edits, "datastreams"):
         if not (0 < stream < len(mask) and mask[stream]):
             raise _refusal(caller, "change a Datastream beyond its scope, or one that goes with it")
+    for row in edits.updates.get("datastreams", ()):
+        guarded, personal = index.access[row["id"]], index.personal[row["id"]]
+        if ACCESS.get(row.get("access", ""), guarded) < guarded or (personal and row.get("personal") is False):
+            raise _refusal(caller, "open a Datastream that is guarded: an administrator does")
     size = min(len(index.exists), len(mask))
     others = index.exists[:size] & ~mask[:size]
     for table, name in _SHARED.items():

@@ -58,7 +58,7 @@ class Sight:
             open_, hidden = self._features(moment, catalog)
             places = LOCATIONS.alias()
             here = select(places.c.id).where(places.c.feature == row.c.id).correlate_except(places)
-            shown = exists(here.where(self._place(places.c.id)))
+            shown: Sql = exists(here.where(self._place(places.c.id)))
             if self.caller.trusted:  # who is on this machine may post one first, and observe it then
                 shown = or_(shown, not_(exists(here)))
             return or_(among_ids(row.c.id, open_), and_(not_(among_ids(row.c.id, hidden)), shown))
