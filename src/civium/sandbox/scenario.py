@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from civium.core.extras import require
+from civium.sandbox.sumo_net import open_xml
 
 LONGEST_S = 7200  # a scenario that names no end is cut here
 WRITERS = {
@@ -149,18 +150,20 @@ def _span(routes: list[Path]) -> tuple[int, int]:
     """First and last departure in route files, with time for the last to arrive [s]."""
     departures = []
     for path in routes:
-        for _, element in ET.iterparse(path):  # noqa: S314 (the operator's own scenario)
-            text = element.get("depart") or element.get("begin")
-            if text and text[0].isdigit():
-                departures.append(seconds(text))
-            element.clear()
+        with open_xml(path) as stream:
+            for _, element in ET.iterparse(stream):  # noqa: S314 (the operator's own scenario)
+                text = element.get("depart") or element.get("begin")
+                if text and text[0].isdigit():
+                    departures.append(seconds(text))
+                element.clear()
     begin = min(departures, default=0)
     return begin, max(max(departures, default=0) + 600, begin + 900)
 
 
 def without_writers(additional: Path, folder: Path) -> Path:
     """The additional file itself, or a copy in ``folder`` without what writes files (detectors, mean data)."""
-    root = ET.parse(additional).getroot()  # noqa: S314 (the operator's own scenario)
+    with open_xml(additional) as stream:
+        root = ET.parse(stream).getroot()  # noqa: S314 (the operator's own scenario)
     writers = [element for element in root if element.tag in WRITERS]
     if not writers:
         return additional
