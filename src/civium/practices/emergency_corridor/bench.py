@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from civium.bench.score import Score, Settings
-from civium.practices.emergency_corridor.bench_trips import trips
+from civium.practices.emergency_corridor.bench_trips import FIRST_S, LAST_S, SHORTEST_M, trips
 from civium.practices.emergency_corridor.city_map import Floats
 from civium.practices.emergency_corridor.episode import Arm, Run, horizon, run
 from civium.sandbox.ambulance import BLUE_LIGHT, PLAIN
@@ -90,18 +91,24 @@ def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> 
 
 
 def _seeds(scenario: Scenario, wanted: tuple[int, ...], calls: int) -> list[int]:
-    """The seeds that were asked for, or as many from 0 on as are needed for so many calls."""
-    if wanted:
-        return list(wanted)
+    """The seeds that were asked for, or as many from 0 on as are needed for so many calls. ``ValueError`` if there is
+    no call."""
     streets, junctions = street_things(scenario.net), read_junctions(scenario.net, scenario.additional)
+    if not junctions:
+        raise ValueError(f"{scenario.name} has no traffic light: nothing could be turned green")
+    if horizon(scenario) - scenario.begin <= FIRST_S + LAST_S:
+        raise ValueError(f"{scenario.name} is driven for less than {FIRST_S + LAST_S} s: no call begins in that time")
     seeds: list[int] = []
     made = 0
-    while made < calls and len(seeds) < calls:
-        begun = len(trips(streets, junctions, len(seeds), scenario.begin, horizon(scenario)))
+    for seed in wanted or count():
+        if made >= calls and not wanted:
+            break
+        begun = len(trips(streets, junctions, seed, scenario.begin, horizon(scenario)))
         if not begun:
-            raise ValueError(f"{scenario.name} has no street from which one could drive over a signal to another")
+            why = f"no street from which one could drive {SHORTEST_M:g} m over a signal to another (seed {seed})"
+            raise ValueError(f"{scenario.name} has {why}")
         made += begun
-        seeds.append(len(seeds))
+        seeds.append(seed)
     return seeds
 
 

@@ -1,6 +1,7 @@
 """The bench measures what it says it measures."""
 
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from civium.practices.emergency_corridor import bench as module
 from civium.practices.emergency_corridor.bench_trips import Trip, trips
 from civium.practices.emergency_corridor.episode import Run, read_trips
 from civium.sandbox.junction import read_junctions
-from civium.sandbox.scenario import generated
+from civium.sandbox.scenario import generated, netgenerate
 from civium.sandbox.street_facts import street_things
 
 
@@ -55,6 +56,25 @@ def test_calls_are_the_same_for_a_seed_and_lead_over_a_signal(tmp_path: Path) ->
 def test_an_option_that_is_none_is_refused(told: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(told))):
         list(module.bench(Settings(data=None, seeds=(), options=told, smoke=True), lambda _: None))
+
+
+def test_what_sumo_says_of_a_route_that_is_none_is_passed_on(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").write_text(
+        '<routes><flow id="a" begin="0" end="300" from="nowhere" to="B1C1" period="10"/></routes>'
+    )
+    with pytest.raises(ValueError, match="edge 'nowhere' within the route for flow 'a' is not known"):
+        list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
+
+
+def test_a_town_without_lights_is_refused_also_for_seeds_that_are_named(tmp_path: Path) -> None:
+    subprocess.run(
+        [netgenerate(), "--grid", "--grid.number", "3", "-o", str(tmp_path / "signs.net.xml")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    for seeds in ((1,), ()):
+        with pytest.raises(ValueError, match="no traffic light"):
+            list(module.bench(Settings(None, seeds, (tmp_path,), smoke=True), lambda _: None))
 
 
 @pytest.mark.timeout(600)

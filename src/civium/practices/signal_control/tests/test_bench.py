@@ -1,18 +1,23 @@
 """The bench measures what it says it measures."""
 
 import math
+import multiprocessing
+import subprocess
 import tarfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from civium.bench.score import Settings
+from civium.bench.trial import Future
 from civium.practices.signal_control import bench as module
+from civium.practices.signal_control import whatif
 from civium.practices.signal_control.episode import read_delays
 from civium.practices.signal_control.noise import Noise, NoisyDetectors
 from civium.sandbox.detectors import CAMERA, LOOP, Column, Detector
-from civium.sandbox.scenario import named, read_scenario, seconds, unpack, without_writers
+from civium.sandbox.scenario import generated, named, netgenerate, read_scenario, seconds, unpack, without_writers
 
 
 def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:
@@ -88,6 +93,38 @@ def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     assert any("RESCO" in line for line in said)
     assert sum("seed 11" in line for line in said) == 1
     assert not any("seed 12" in line for line in said)
+
+
+def test_what_sumo_says_of_a_route_that_is_none_is_passed_on(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").write_text(
+        '<routes><flow id="a" begin="0" end="300" from="nowhere" to="B1C1" period="10"/></routes>'
+    )
+    with pytest.raises(ValueError, match="edge 'nowhere' within the route for flow 'a' is not known"):
+        list(module.bench(Settings(None, (1,), (tmp_path,)), lambda _: None))
+
+
+def test_a_town_in_which_nobody_departs_is_refused_in_the_bench_and_in_the_what_if(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").unlink()
+    with pytest.raises(ValueError, match="no vehicle departs"):
+        list(module.bench(Settings(None, (1,), (tmp_path,)), lambda _: None))
+    future = Future((1.0,), (1,), tmp_path, tmp_path, tmp_path, 8.0, 5)
+    (ground,) = whatif.grounds(future, lambda _: None)
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(ValueError, match="no vehicle departs"),
+    ):
+        pool.submit(whatif.drive, ground, "fixed", {}).result()
+
+
+def test_a_town_without_lights_is_refused(tmp_path: Path) -> None:
+    subprocess.run(
+        [netgenerate(), "--grid", "--grid.number", "3", "-o", str(tmp_path / "signs.net.xml")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no signal to control"):
+        list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
