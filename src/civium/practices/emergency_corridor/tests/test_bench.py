@@ -67,6 +67,12 @@ def test_what_sumo_says_of_a_route_that_is_none_is_passed_on(tmp_path: Path) -> 
         list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
 
 
+def test_a_folder_of_data_of_another_layout_is_refused(tmp_path: Path) -> None:
+    for smoke in (True, False):
+        with pytest.raises(ValueError, match="its layout is resco/NAME/NAME"):
+            list(module.bench(Settings(tmp_path, (), smoke=smoke), lambda _: None))
+
+
 def test_a_town_without_lights_is_refused_also_for_seeds_that_are_named(tmp_path: Path) -> None:
     subprocess.run(
         [netgenerate(), "--grid", "--grid.number", "3", "-o", str(tmp_path / "signs.net.xml")],
@@ -80,10 +86,10 @@ def test_a_town_without_lights_is_refused_also_for_seeds_that_are_named(tmp_path
 @pytest.mark.timeout(600)
 def test_the_smoke_run_needs_no_data_and_brings_vehicles_there_sooner() -> None:
     said: list[str] = []
-    scores = list(module.bench(Settings(data=None, seeds=(11,), smoke=True), said.append))
+    scores = list(module.bench(Settings(data=None, seeds=(11,), smoke=True, tell=said.append), said.append))
     by_metric = {score.metric: score for score in scores}
     assert {score.scenario for score in scores} == {"generated, plain"}
     assert all(math.isfinite(score.ours) and score.holds for score in scores)
     assert by_metric["mean arrival"].ours < by_metric["mean arrival"].baseline
     assert by_metric["share of the delay removed"].ours > 0
-    assert any("not in the data folder" in line for line in said)
+    assert any("only the generated town" in line for line in said)

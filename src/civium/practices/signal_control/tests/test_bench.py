@@ -17,7 +17,16 @@ from civium.practices.signal_control import whatif
 from civium.practices.signal_control.episode import read_delays
 from civium.practices.signal_control.noise import Noise, NoisyDetectors
 from civium.sandbox.detectors import CAMERA, LOOP, Column, Detector
-from civium.sandbox.scenario import generated, named, netgenerate, read_scenario, seconds, unpack, without_writers
+from civium.sandbox.scenario import (
+    generated,
+    named,
+    netgenerate,
+    read_scenario,
+    recorded,
+    seconds,
+    unpack,
+    without_writers,
+)
 
 
 def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:
@@ -81,7 +90,7 @@ def test_what_would_write_beside_the_scenario_is_left_out(tmp_path: Path) -> Non
 @pytest.mark.timeout(300)
 def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     said: list[str] = []
-    scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True), said.append))
+    scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True, tell=said.append), said.append))
     assert {s.scenario for s in scores} == {"generated"}
     assert all(math.isfinite(s.ours) for s in scores)
     held = [s for s in scores if s.floor is not None]
@@ -90,7 +99,7 @@ def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     noisy = next(s for s in scores if s.metric == "mean delay, detectors err and 10 % fail")
     assert noisy.ours != held[0].ours
     assert noisy.ours < 1.2 * noisy.baseline
-    assert any("RESCO" in line for line in said)
+    assert any("only the generated town" in line for line in said)
     assert sum("seed 11" in line for line in said) == 1
     assert not any("seed 12" in line for line in said)
 
@@ -125,6 +134,27 @@ def test_a_town_without_lights_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ValueError, match="no signal to control"):
         list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
+
+
+def test_a_folder_of_data_is_run_by_its_layout_and_not_by_names(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="its layout is resco/NAME/NAME"):
+        list(module.bench(Settings(tmp_path / "absent", ()), lambda _: None))
+    folder = tmp_path / "resco" / "foo"
+    folder.mkdir(parents=True)
+    town = generated(folder)
+    (folder / "foo.sumocfg").write_text(
+        f'<configuration><input><net-file value="{town.net.name}"/><route-files value="generated.rou.xml"/></input>'
+        '<time><begin value="0"/><end value="120"/></time></configuration>'
+    )
+    packed = tmp_path / "dlr-sumo-scenarios"
+    packed.mkdir()
+    (packed / "bar.tar.xz").write_bytes(b"no archive")
+    said: list[str] = []
+    scores = list(module.bench(Settings(tmp_path, (1,), smoke=True, tell=said.append), lambda _: None))
+    assert {score.scenario for score in scores} == {"foo"}
+    assert said[0] == "ingolstadt1, ingolstadt7, bologna-acosta: not in the data folder, left out"
+    assert said[1].startswith("bar is left out: bar.tar.xz cannot be unpacked")
+    assert [scenario.name for scenario in recorded(tmp_path, (), said.append)] == ["foo"]
 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
