@@ -210,7 +210,7 @@ def without_writers(additional: Path, folder: Path) -> Path:
 
 
 def generated(folder: Path, until: int = 1800) -> Scenario:
-    """A town of nine signals with turning lanes and uneven demand until [s], made by ``netgenerate``; always the same."""
+    """A town of nine signals with turning lanes and uneven demand, made by ``netgenerate``; always the same."""
     net = folder / "generated.net.xml"
     size = ["--grid", "--grid.number", "3", "--grid.length", "220", "--grid.attach-length", "250"]
     lanes = ["--default.lanenumber", "1", "--turn-lanes", "1", "--turn-lanes.length", "50"]

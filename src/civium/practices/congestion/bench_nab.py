@@ -210,5 +210,6 @@ def bench(folder: Path, say: Callable[[str], None]) -> Iterator[Score]:
         normalised(plain, series), "higher", published=None if math.isnan(published) else published, source=PUBLISHED,
         floor=normalised(plain, series),
         note=f"{len(series)} files; chosen: {sorted(set(chosen))}; on all files at once at best "
-        f"{normalised(table[int(table.sum(axis=1).argmax())].tolist(), series):.1f}; baseline: NAB's windowed Gaussian",
+        f"{normalised(table[int(table.sum(axis=1).argmax())].tolist(), series):.1f}; baseline: NAB's windowed Gaussian"
+        + ("" if math.isnan(published) else "; the form of the surprise was picked on all files: see the page"),
     )  # fmt: skip
