@@ -19,10 +19,19 @@ def bench(
         list[str] | None, typer.Option("--set", help="An option of this bench: KEY=VALUE; may be repeated.")
     ] = None,
 ) -> None:
-    """Measure what a practice is worth, beside the baseline of the same run."""
+    """Measure what a practice is worth, beside the baseline of the same run.
+
+    Exit code 0: each floor is held. 1: one is not. 2: what was asked for cannot be run, or nothing was scored.
+    """
+    from civium.core import InputRefused
     from civium.show import run_bench
 
-    raise typer.Exit(run_bench(practice, smoke, seeds, scenario or [], data, option or []))
+    try:
+        code = run_bench(practice, smoke, seeds, scenario or [], data, option or [])
+    except InputRefused as error:
+        typer.secho(f"civium: {error}", fg=typer.colors.RED, err=True)
+        code = 2
+    raise typer.Exit(code)
 
 
 def backtest(

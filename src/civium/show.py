@@ -147,7 +147,10 @@ def run_backtest(
 def run_bench(
     practice: str, smoke: bool, seeds: str, scenarios: list[Path], data: Path | None, options: Sequence[str] = ()
 ) -> int:
-    """Run a practice's bench and print its table; exit code 1 when a floor is not held, 2 when nothing was scored."""
+    """Run a practice's bench and print its table; exit code 1 when a floor is not held, 2 when nothing was scored.
+
+    Raises ``InputRefused`` for what the bench cannot run, after what it had scored before that is printed.
+    """
     found = load_practices().found.get(practice)
     if found is None:
         raise InputRefused(f"no practice '{practice}' is installed")
@@ -166,29 +169,38 @@ def run_bench(
     if unknown := given.keys() - own.keys():
         known = "; ".join(f"{key}: {means}" for key, means in own.items()) or "it has none"
         raise InputRefused(f"--set {unknown.pop()}: no option of the bench of {practice} ({known})")
-    settings = Settings(data, chosen, tuple(scenarios), smoke, given)
-    table = Table("scenario", "metric", "ours", "baseline", "ratio", "published", "floor", "note", title=practice)
+    settings = Settings(data, chosen, tuple(scenarios), smoke, given, lambda text: show_words([text]))
     scores: list[Score] = []
-    notes: dict[str, int] = {}  # under the table, each once
-    with console.status(f"bench of {practice}") as status:
-        for score in module.bench(settings, lambda text: status.update(text)):
-            scores.append(score)
-            ratio = f"{score.ours / score.baseline:.3f}" if score.baseline else ""
-            floor = "" if score.floor is None else f"{score.floor:g}" + ("" if score.holds else " [red]not held[/red]")
-            published = "" if score.published is None else f"{score.published:g}"
-            told = [score.note, f"published: {score.source}" if published and score.source else ""]
-            marks = ",".join(str(notes.setdefault(note, len(notes) + 1)) for note in told if note)
-            table.add_row(
-                score.scenario, escape(f"{score.metric} [{score.unit}]"), f"{score.ours:.4g}",
-                f"{score.baseline:.4g}", ratio, published, floor, marks,
-            )  # fmt: skip
-    console.print(table)
-    for note, mark in notes.items():
-        console.print(f"{mark}: {note}", markup=False)
+    try:
+        with console.status(f"bench of {practice}") as status:
+            scores.extend(module.bench(settings, lambda text: status.update(escape(text))))
+    except ValueError as error:
+        raise InputRefused(str(error)) from error
+    finally:
+        if scores:
+            _show_scores(practice, scores)
     if not scores:
         console.print("[red]the bench scored nothing[/red]")
         return 2
     return 0 if all(score.holds for score in scores) else 1
+
+
+def _show_scores(practice: str, scores: Sequence[Score]) -> None:
+    table = Table("scenario", "metric", "ours", "baseline", "ratio", "published", "floor", "note", title=practice)
+    notes: dict[str, int] = {}  # under the table, each once
+    for score in scores:
+        ratio = f"{score.ours / score.baseline:.3f}" if score.baseline else ""
+        floor = "" if score.floor is None else f"{score.floor:g}" + ("" if score.holds else " [red]not held[/red]")
+        published = "" if score.published is None else f"{score.published:g}"
+        told = [score.note, f"published: {score.source}" if published and score.source else ""]
+        marks = ",".join(str(notes.setdefault(note, len(notes) + 1)) for note in told if note)
+        table.add_row(
+            escape(score.scenario), escape(f"{score.metric} [{score.unit}]"), f"{score.ours:.4g}",
+            f"{score.baseline:.4g}", ratio, published, floor, marks,
+        )  # fmt: skip
+    console.print(table)
+    for note, mark in notes.items():
+        console.print(f"{mark}: {note}", markup=False)
 
 
 def run_handbook(client: CityClient, out: Path, start: str | None, end: str | None, zone: str) -> None:

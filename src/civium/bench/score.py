@@ -1,13 +1,17 @@
 """The score: one line of a benchmark's table, ours beside the baseline of the same run and the published figure.
 
 A practice's ``bench.py`` defines ``def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]``, and
-``OPTIONS``, what each of its own options means, if it has any.
+``OPTIONS``, what each of its own options means, if it has any. It raises ``ValueError`` for what it cannot use.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+
+def _unheard(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,8 @@ class Settings:
     ``data`` is the folder of recorded data (CIVIUM_BENCH_DATA) or None; ``seeds`` the random seeds, empty for the
     bench's own; ``scenarios`` extra inputs named by the user (nets, weather files), run instead of the built-in ones
     when given; ``smoke`` asks for the smallest run that still proves that the bench works; ``options`` are the bench's
-    own, as it declares them.
+    own, as it declares them. ``tell`` hears what must stay on the screen, such as what is left out; ``say`` hears how
+    far it is.
     """
 
     data: Path | None
@@ -25,6 +30,7 @@ class Settings:
     scenarios: tuple[Path, ...] = ()
     smoke: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] = _unheard
 
 
 @dataclass(frozen=True, slots=True)

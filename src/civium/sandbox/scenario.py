@@ -1,12 +1,13 @@
 """SUMO scenarios for benches: recorded, the user's own, a generated one; nothing is written beside them."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from civium.core.extras import require
+from civium.sandbox.sumo_net import open_xml
 
 LONGEST_S = 7200  # a scenario that names no end is cut here
 WRITERS = {
@@ -22,6 +24,7 @@ WRITERS = {
 }
 SHORT = {"net": "net-file", "n": "net-file", "routes": "route-files", "r": "route-files", "b": "begin", "e": "end"}
 SHORT |= {"additional": "additional-files", "a": "additional-files"}
+MEANT = ("bologna/acosta/run.sumocfg", "Wildau/output_configuration.sumocfg")  # of archives with several
 FRINGE = ("top", "bottom", "left", "right")  # how netgenerate names the nodes at the edge of a grid
 
 
@@ -93,7 +96,7 @@ def unpack(archive: Path) -> Path:
             try:
                 _extract(archive, Path(name, "all"))
             except (tarfile.TarError, OSError) as error:
-                raise ValueError(f"{archive.name} cannot be unpacked: {error}") from error
+                raise ValueError(f"{archive.name} cannot be unpacked: {' '.join(str(error).split())}") from error
             if not folder.is_dir():
                 Path(name, "all").rename(folder)
     return folder
@@ -145,22 +148,57 @@ def named(paths: tuple[Path, ...]) -> Iterator[Scenario]:
             raise ValueError(f"{path.name} holds no .sumocfg and not exactly one .net.xml")
 
 
+def recorded(data: Path, known: Sequence[str], tell: Callable[[str], None]) -> Iterator[Scenario]:
+    """The scenarios of a folder of recorded data, those of ``known`` names first: ``resco/NAME/NAME.sumocfg`` and
+    ``dlr-sumo-scenarios/NAME.tar.xz``. ``tell`` hears what is left out and why; ``ValueError`` if nothing is there."""
+    there = {path.stem: path for path in data.glob("resco/*/*.sumocfg") if path.stem == path.parent.name}
+    there |= {path.name.removesuffix(".tar.xz"): path for path in data.glob("dlr-sumo-scenarios/*.tar.xz")}
+    if lacking := [name for name in known if name not in there]:
+        tell(f"{', '.join(lacking)}: not in the data folder, left out")
+    some = False
+    for name in sorted(there, key=lambda name: (known.index(name) if name in known else len(known), name)):
+        try:
+            scenario = read_scenario(there[name]) if there[name].suffix == ".sumocfg" else _packed(there[name], name)
+        except ValueError as error:
+            tell(f"{name} is left out: {error}")
+            continue
+        some = True
+        yield scenario
+    if not some:
+        layout = "resco/NAME/NAME.sumocfg and dlr-sumo-scenarios/NAME.tar.xz (packed folders with a .sumocfg)"
+        raise ValueError(f"{data} holds no scenario that can be driven; its layout is {layout}")
+
+
+def _packed(archive: Path, name: str) -> Scenario:
+    """The scenario of an archive: of several configurations that of ``MEANT``, else the first that can be driven."""
+    folder = unpack(archive)
+    configs = sorted(folder.rglob("*.sumocfg"), key=lambda path: (str(path.relative_to(folder)) not in MEANT, path))
+    for config in configs:
+        with contextlib.suppress(ValueError):
+            scenario = read_scenario(config, name)
+            if scenario.routes:
+                return scenario
+    raise ValueError(f"none of its {len(configs)} .sumocfg names a net and routes that are there")
+
+
 def _span(routes: list[Path]) -> tuple[int, int]:
     """First and last departure in route files, with time for the last to arrive [s]."""
     departures = []
     for path in routes:
-        for _, element in ET.iterparse(path):  # noqa: S314 (the operator's own scenario)
-            text = element.get("depart") or element.get("begin")
-            if text and text[0].isdigit():
-                departures.append(seconds(text))
-            element.clear()
+        with open_xml(path) as stream:
+            for _, element in ET.iterparse(stream):  # noqa: S314 (the operator's own scenario)
+                text = element.get("depart") or element.get("begin")
+                if text and text[0].isdigit():
+                    departures.append(seconds(text))
+                element.clear()
     begin = min(departures, default=0)
     return begin, max(max(departures, default=0) + 600, begin + 900)
 
 
 def without_writers(additional: Path, folder: Path) -> Path:
     """The additional file itself, or a copy in ``folder`` without what writes files (detectors, mean data)."""
-    root = ET.parse(additional).getroot()  # noqa: S314 (the operator's own scenario)
+    with open_xml(additional) as stream:
+        root = ET.parse(stream).getroot()  # noqa: S314 (the operator's own scenario)
     writers = [element for element in root if element.tag in WRITERS]
     if not writers:
         return additional
@@ -171,7 +209,7 @@ def without_writers(additional: Path, folder: Path) -> Path:
     return copy
 
 
-def generated(folder: Path) -> Scenario:
+def generated(folder: Path, until: int = 1800) -> Scenario:
     """A town of nine signals with turning lanes and uneven demand, made by ``netgenerate``; always the same."""
     net = folder / "generated.net.xml"
     size = ["--grid", "--grid.number", "3", "--grid.length", "220", "--grid.attach-length", "250"]
@@ -197,11 +235,11 @@ def generated(folder: Path) -> Scenario:
             for j, sink in enumerate(sinks):
                 if j != i:
                     out.write(
-                        f'  <flow id="{i}.{j}" begin="0" end="1500" from="{source}" to="{sink}" '
+                        f'  <flow id="{i}.{j}" begin="0" end="{until - 300}" from="{source}" to="{sink}" '
                         f'probability="{hourly[j] / 3600:.5f}" departLane="best" departSpeed="max"/>\n'
                     )
         out.write("</routes>\n")
-    return Scenario("generated", net, (routes,), (), (), 0, 1800)
+    return Scenario("generated", net, (routes,), (), (), 0, until)
 
 
 def netgenerate() -> str:

@@ -88,6 +88,17 @@ def projections() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def sumo_speaks() -> Iterator[None]:
+    """What SUMO says when it gives up becomes a ``ValueError``: its own exception cannot leave the process."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("libsumo", "traci"):
+            raise
+        raise ValueError(f"SUMO says: {' '.join(str(error).split())}") from None
+
+
 def build_net(extract: Path, work: Path) -> Path:
     """SUMO net of an OSM extract, from the cache in ``work`` when it was built before.
 

@@ -5,7 +5,9 @@ internal lanes, plain or gzipped files.
 """
 
 import gzip
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
@@ -109,14 +111,16 @@ class Place:
         return float(lon), float(lat)
 
 
-def open_xml(path: Path) -> IO[bytes]:
-    """Opens plain or gzipped XML."""
-    raw = path.open("rb")
-    if raw.read(2) == b"\x1f\x8b":
-        raw.close()
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    raw.seek(0)
-    return raw
+@contextmanager
+def open_xml(path: Path) -> Iterator[IO[bytes]]:
+    """Opens plain or gzipped XML to be read within; ``ValueError`` names a file that is none."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
+    except (ET.ParseError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path.name} is no readable XML: {error}") from error
 
 
 def read_programs(path: Path) -> list[Program]:

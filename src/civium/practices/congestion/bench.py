@@ -14,7 +14,7 @@ PARTS = ("nab-traffic", "los-loop", "aarhus", "dlr-sumo-scenarios/bologna-acosta
 
 def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
     """Each input by its layout. ``ValueError`` for one of none."""
-    for path in settings.scenarios or _recorded(settings, say):
+    for path in settings.scenarios or _recorded(settings):
         if (path / "labels" / "combined_windows.json").exists():
             yield from bench_nab.bench(path, say)
         elif list(path.glob("los_speed.csv*")):
@@ -25,9 +25,9 @@ def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
             yield from bench_incident.bench(path, settings.smoke, settings.seeds, say)
 
 
-def _recorded(settings: Settings, say: Callable[[str], None]) -> Iterator[Path]:
+def _recorded(settings: Settings) -> Iterator[Path]:
     for part in PARTS:
         if settings.data is not None and (settings.data / part).exists():
             yield settings.data / part
         else:
-            say(f"{part} is not in the data folder: left out")
+            settings.tell(f"{part} is not in the data folder: left out")

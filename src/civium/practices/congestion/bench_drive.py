@@ -16,7 +16,7 @@ from civium.practices.congestion.decide import decide, start
 from civium.practices.congestion.memory import DAY, Floats
 from civium.practices.congestion.params import CongestionParams
 from civium.sandbox.scenario import Scenario, without_writers
-from civium.sandbox.streets import projections
+from civium.sandbox.streets import projections, sumo_speaks
 
 HOUR_S, AFTER_S = 3600, 1800
 BEGIN_S, END_S = 1200, 2400  # of the incident, after the begin
@@ -64,16 +64,17 @@ def run(case: Case) -> Hour:
     options += ["--additional-files", ",".join(additional)] if additional else []
     options += [word for name, value in scenario.options for word in (f"--{name}", value)]
     begin = scenario.begin
-    with projections():
-        sumo.start(
-            ["sumo", *options, "--begin", str(begin), "--seed", str(case.seed), "--no-step-log", "--no-warnings",
-             "--duration-log.disable", "--device.tripinfo.probability", "1", "--time-to-teleport", "-1",
-             "--aggregate-warnings", "0"]
-        )  # fmt: skip
-    try:
-        return _Street(sumo, case).live(begin)
-    finally:
-        sumo.close()
+    with sumo_speaks():
+        with projections():
+            sumo.start(
+                ["sumo", *options, "--begin", str(begin), "--seed", str(case.seed), "--no-step-log", "--no-warnings",
+                 "--duration-log.disable", "--device.tripinfo.probability", "1", "--time-to-teleport", "-1",
+                 "--aggregate-warnings", "0"]
+            )  # fmt: skip
+        try:
+            return _Street(sumo, case).live()
+        finally:
+            sumo.close()
 
 
 class _Street:
@@ -116,7 +117,7 @@ class _Street:
         self.asked: set[tuple[str, str]] = set()
         self.hour = Hour()
 
-    def live(self, begin: int) -> Hour:
+    def live(self) -> Hour:
         """The hour, and the time until all have arrived."""
         sumo, case = self.sumo, self.case
         self._learn()

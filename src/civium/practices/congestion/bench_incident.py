@@ -41,6 +41,9 @@ def bench(path: Path, smoke: bool, seeds: tuple[int, ...], say: Callable[[str], 
         jobs = []
         for seed in seeds:
             usual = before[seed].result()
+            if not usual.trips or not usual.busy:
+                lacks = "street with a way round it" if usual.trips else "vehicle that departs"
+                raise ValueError(f"{scenario.name} has no {lacks}")
             edge = usual.busy[int(np.random.default_rng([seed, 3]).integers(len(usual.busy)))]
             say(f"{scenario.name}, seed {seed}: segment {edge} crawls")
             jobs += [pool.submit(run, Case(scenario, seed, Path(work), edge, usual.readings, f)) for f in (False, True)]

@@ -27,6 +27,8 @@ WINDOW = 12  # steps that the published models are given: the first forecast of 
 SMOKE_SERIES, SMOKE_STEPS = 30, 2016
 LOS_BEGIN = datetime(2012, 3, 1, tzinfo=UTC)
 LOS_PUBLISHED = {3: 5.1264}
+LOS_SHAPE = (2016, 207)  # steps and detectors of the week that the published figure belongs to
+FEWEST_STEPS = 288  # a day
 LOS_SOURCE = "T-GCN, the repository's own log for 15 min (best test RMSE)"
 NEAR_DEGREES = 3e-4  # ends of links that are nearer than about 30 m are one place
 
@@ -47,50 +49,93 @@ class Series:
 
 
 def read_los(folder: Path) -> Series:
-    """Los-loop: ``los_speed.csv(.xz)`` with a header, every five minutes; ``los_adj.csv(.xz)`` n by n."""
+    """Los-loop: ``los_speed.csv(.xz)`` with a header, every five minutes; ``los_adj.csv(.xz)`` n by n. A speed of zero
+    is none, as METR-LA writes it. ``ValueError`` says what is wrong."""
     speed = _table(folder, "los_speed", header=True)
     adjacency = _table(folder, "los_adj", header=False)
+    if adjacency.shape != (speed.shape[1],) * 2:
+        told = f"{adjacency.shape[0]} lines of {adjacency.shape[1]} cells"
+        raise ValueError(f"{folder.name}: los_adj.csv has {told}, los_speed.csv {speed.shape[1]} detectors")
+    speed[speed == 0] = np.nan
     np.fill_diagonal(adjacency, 0.0)
     weights = adjacency / np.maximum(adjacency.sum(axis=1, keepdims=True), 1e-9)
-    return Series(folder.name, speed, from_datetime(LOS_BEGIN) // STEP, weights)
+    return _long_enough(Series(folder.name, speed, from_datetime(LOS_BEGIN) // STEP, weights))
 
 
 def _table(folder: Path, name: str, *, header: bool) -> Floats:
     path = next((p for p in (folder / f"{name}.csv.xz", folder / f"{name}.csv") if p.exists()), None)
     if path is None:
         raise ValueError(f"{folder} holds no {name}.csv or {name}.csv.xz")
-    with lzma.open(path, "rt") if path.suffix == ".xz" else path.open(encoding="utf-8") as text:
-        return np.loadtxt(text, delimiter=",", skiprows=int(header), dtype=np.float64)
+    table: list[list[float]] = []
+    try:
+        with lzma.open(path, "rt") if path.suffix == ".xz" else path.open(encoding="utf-8") as text:
+            reader = csv.reader(text)
+            width = len(next(reader, [])) if header else 0
+            for line in filter(None, reader):
+                width = width or len(line)
+                if len(line) != width:
+                    raise ValueError(f"{path.name}, line {reader.line_num}: {len(line)} cells instead of {width}")
+                table.append([_number(cell, path, reader.line_num, k) for k, cell in enumerate(line, 1)])
+    except (UnicodeDecodeError, lzma.LZMAError, EOFError, csv.Error) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    if not table:
+        raise ValueError(f"{path.name} holds no line of figures")
+    return np.array(table)
+
+
+def _number(cell: str, path: Path, line: int, column: int) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        why = f"'{cell}' is no number; write nan for a reading that is missing"
+        raise ValueError(f"{path.name}, line {line}, column {column}: {why}") from None
+
+
+def _long_enough(series: Series) -> Series:
+    if len(series.value) < FEWEST_STEPS:
+        raise ValueError(f"{series.name} holds {len(series.value)} steps of five minutes: {FEWEST_STEPS} are needed")
+    return series
 
 
 def read_aarhus(folder: Path) -> Series:
-    """Aarhus: ``avgMeasuredTime.parquet`` [s] by REPORT_ID on a column TIMESTAMP, ends in ``trafficMetaData.csv``."""
-    table = pq.read_table(folder / "avgMeasuredTime.parquet")
-    (stamp,) = [f.name for f in table.schema if pa.types.is_timestamp(f.type)]
-    names = [name for name in table.column_names if name.isdigit()]
-    instant = table[stamp].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() // STEP
-    first = int(instant.min())
-    seconds = np.full((int(instant.max()) - first + 1, len(names)), np.nan)
-    for k, name in enumerate(names):
-        seconds[instant - first, k] = table[name].cast(pa.float64()).to_numpy()
+    """Aarhus: ``avgMeasuredTime.parquet`` [s] by REPORT_ID on a column TIMESTAMP, ends in ``trafficMetaData.csv``.
+    ``ValueError`` says what is wrong."""
+    path = folder / "avgMeasuredTime.parquet"
+    try:
+        table = pq.read_table(path)
+        stamps = [f.name for f in table.schema if pa.types.is_timestamp(f.type) and not table[f.name].null_count]
+        names = [name for name in table.column_names if name.isdigit()]
+        if len(stamps) != 1 or not names:
+            told = f"{len(stamps)} columns of the type timestamp without gaps, and {len(names)} named by a REPORT_ID"
+            raise ValueError(f"it has {told}: one and at least one are needed")
+        instant = table[stamps[0]].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() // STEP
+        column = [table[name].cast(pa.float64()).to_numpy() for name in names]
+    except (ValueError, pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name} cannot be used: {error}") from error
+    first = int(instant.min()) if len(instant) else 0
+    seconds = np.full((int(instant.max()) - first + 1 if len(instant) else 0, len(names)), np.nan)
+    seconds[instant - first] = np.column_stack(column)
     seconds[~(seconds > 0)] = np.nan
-    return Series(folder.name, seconds, first, _joined(folder / "trafficMetaData.csv", names))
+    return _long_enough(Series(folder.name, seconds, first, _joined(folder / "trafficMetaData.csv", names)))
 
 
 def _joined(path: Path, names: list[str]) -> Floats:
     """Which links end where others begin."""
     if not path.exists():
         return np.zeros((len(names), len(names)))
-    with path.open(encoding="utf-8") as text:
-        rows = {row["REPORT_ID"]: row for row in csv.DictReader(text)}
     nodes: dict[tuple[int, int], int] = {}
     ends = np.full((2, len(names)), -1, dtype=np.int64)
-    for k, name in enumerate(names):
-        row = rows.get(name)
-        for side, point in enumerate(("POINT_1", "POINT_2")) if row else ():
-            assert row is not None
-            key = tuple(round(float(row[f"{point}_{axis}"]) / NEAR_DEGREES) for axis in ("LAT", "LNG"))
-            ends[side, k] = nodes.setdefault((key[0], key[1]), len(nodes))
+    try:
+        with path.open(encoding="utf-8") as text:
+            rows = {row["REPORT_ID"]: row for row in csv.DictReader(text)}
+        for k, name in enumerate(names):
+            row = rows.get(name)
+            for side, point in enumerate(("POINT_1", "POINT_2")) if row else ():
+                assert row is not None
+                key = tuple(round(float(row[f"{point}_{axis}"]) / NEAR_DEGREES) for axis in ("LAT", "LNG"))
+                ends[side, k] = nodes.setdefault((key[0], key[1]), len(nodes))
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path.name}: no REPORT_ID, POINT_1_LAT ... POINT_2_LNG can be read: {error}") from error
     return neighbours(follows(ends[0], ends[1]))
 
 
@@ -126,19 +171,27 @@ def los(folder: Path, smoke: bool, say: Callable[[str], None]) -> Iterator[Score
     series = part(series, SMOKE_SERIES) if smoke else series
     told, memory = replay(series, say)
     at = np.arange(series.test + WINDOW - 1, len(series.value) - max(HORIZONS))
-    ours, plain = [], []
+    lacking = float(np.isnan(series.value).mean())
+    missing = f", {lacking:.1%} of the readings missing (zeros are)" if lacking else ""
+    ours: list[Floats] = []
+    plain: list[Floats] = []
     for steps in range(1, max(HORIZONS) + 1):
         truth = series.value[at + steps]
-        ours.append(between(series.value[at], told[at], steps) - truth)
-        plain.append(series.value[at] - truth)
+        error = between(series.value[at], told[at], steps) - truth, series.value[at] - truth
+        both = np.isfinite(error[0]) & np.isfinite(error[1])
+        ours.append(error[0][both])
+        plain.append(error[1][both])
         if steps in (3, 6, 12):
-            rmse, base = (float(np.sqrt(np.mean(np.square(e)))) for e in (ours, plain))
-            published = None if smoke else LOS_PUBLISHED.get(steps)
+            mine, theirs = np.concatenate(ours), np.concatenate(plain)
+            if not len(mine):
+                raise ValueError(f"{series.name}: none of its last fifth is known, so nothing can be scored")
+            rmse, base = (float(np.sqrt(np.mean(np.square(e)))) for e in (mine, theirs))
+            published = LOS_PUBLISHED.get(steps) if series.value.shape == LOS_SHAPE else None
             yield Score(
                 series.name, f"RMSE to {5 * steps} min ahead", "1", rmse, base, "lower", published=published,
                 source=LOS_SOURCE if published else "", floor=base,
-                note=f"miles an hour, {series.value.shape[1]} detectors, {len(at)} instants; baseline: persistence; "
-                f"MAE {np.mean(np.abs(ours)):.3f} and {np.mean(np.abs(plain)):.3f}",
+                note=f"miles an hour, {series.value.shape[1]} detectors, {len(at)} instants{missing}; baseline: "
+                f"persistence; MAE {np.mean(np.abs(mine)):.3f} and {np.mean(np.abs(theirs)):.3f}",
             )  # fmt: skip
     yield from _covered(series, told, memory)
 

@@ -6,17 +6,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from civium.bench.score import Score, Settings
-from civium.practices.emergency_corridor.bench_trips import trips
+from civium.practices.emergency_corridor.bench_trips import FIRST_S, LAST_S, SHORTEST_M, trips
 from civium.practices.emergency_corridor.city_map import Floats
 from civium.practices.emergency_corridor.episode import Arm, Run, horizon, run
 from civium.sandbox.ambulance import BLUE_LIGHT, PLAIN
 from civium.sandbox.junction import read_junctions
-from civium.sandbox.scenario import Scenario, generated, named, read_scenario, unpack
+from civium.sandbox.scenario import Scenario, generated, named, recorded
 from civium.sandbox.street_facts import street_things
 
 OPTIONS = {
@@ -25,11 +26,7 @@ OPTIONS = {
 }
 CALLS, SMOKE_CALLS = 200, 6
 ROWS = {PLAIN: (PLAIN, False), BLUE_LIGHT: (BLUE_LIGHT, False), "adaptive": (PLAIN, True)}
-RESCO = "ingolstadt7"
-ARCHIVES = {
-    "bologna-acosta": "bologna/acosta/run.sumocfg",
-    "Wildau": "Wildau/output_configuration.sumocfg",
-}
+KNOWN = ("ingolstadt7", "bologna-acosta", "Wildau")
 SOURCE = "EMVLight (Su et al., Transportation Research C 146, 2023): up to -42.6 % emergency time, on its own nets"
 
 
@@ -58,10 +55,15 @@ def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
     if unknown := [name for name in rows if name not in ROWS]:
         raise ValueError(f"rows: '{unknown[0]}' is none of {', '.join(ROWS)}")
     with tempfile.TemporaryDirectory() as folder:
-        for scenario in _scenarios(settings, Path(folder), say):
-            seeds = _seeds(scenario, settings.seeds, calls)
-            for name in rows[:1] if settings.smoke else rows:
-                yield from _scores(scenario, seeds, name, say)
+        for scenario in _scenarios(settings, Path(folder)):
+            try:
+                seeds = _seeds(scenario, settings.seeds, calls)
+                for name in rows[:1] if settings.smoke else rows:
+                    yield from _scores(scenario, seeds, name, say)
+            except ValueError as error:
+                if settings.scenarios:
+                    raise
+                settings.tell(f"{scenario.name} is left out: {error}")
 
 
 def _calls(settings: Settings) -> int:
@@ -71,37 +73,39 @@ def _calls(settings: Settings) -> int:
     return int(told)
 
 
-def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> Iterator[Scenario]:
+def _scenarios(settings: Settings, folder: Path) -> Iterator[Scenario]:
     if settings.scenarios:
         yield from named(settings.scenarios)
         return
-    found = []
-    if settings.data:
-        recorded = settings.data / "resco" / RESCO / f"{RESCO}.sumocfg"
-        found += [read_scenario(recorded)] if recorded.exists() else []
-        for name, config in ARCHIVES.items():
-            archive = settings.data / "dlr-sumo-scenarios" / f"{name}.tar.xz"
-            found += [read_scenario(unpack(archive) / config, name)] if archive.exists() else []
-    if len(found) < 1 + len(ARCHIVES):
-        say(f"{RESCO}, {' or '.join(ARCHIVES)} are not in the data folder")
-    if settings.smoke or not found:
-        found = [generated(folder)]
-    yield from found
+    found = recorded(settings.data, KNOWN, settings.tell) if settings.data else iter(())
+    if settings.data is None or settings.smoke:
+        next(found, None)  # a folder of another layout is refused in a smoke run too
+        why = "a smoke run" if settings.data else "no folder of data was given"
+        settings.tell(f"{why}: only the generated town is run")
+        yield generated(folder)
+    else:
+        yield from found
 
 
 def _seeds(scenario: Scenario, wanted: tuple[int, ...], calls: int) -> list[int]:
-    """The seeds that were asked for, or as many from 0 on as are needed for so many calls."""
-    if wanted:
-        return list(wanted)
+    """The seeds that were asked for, or as many from 0 on as are needed for so many calls. ``ValueError`` if there is
+    no call."""
     streets, junctions = street_things(scenario.net), read_junctions(scenario.net, scenario.additional)
+    if not junctions:
+        raise ValueError(f"{scenario.name} has no traffic light: nothing could be turned green")
+    if horizon(scenario) - scenario.begin <= FIRST_S + LAST_S:
+        raise ValueError(f"{scenario.name} is driven for less than {FIRST_S + LAST_S} s: no call begins in that time")
     seeds: list[int] = []
     made = 0
-    while made < calls and len(seeds) < calls:
-        begun = len(trips(streets, junctions, len(seeds), scenario.begin, horizon(scenario)))
+    for seed in wanted or count():
+        if made >= calls and not wanted:
+            break
+        begun = len(trips(streets, junctions, seed, scenario.begin, horizon(scenario)))
         if not begun:
-            raise ValueError(f"{scenario.name} has no street from which one could drive over a signal to another")
+            why = f"no street from which one could drive {SHORTEST_M:g} m over a signal to another (seed {seed})"
+            raise ValueError(f"{scenario.name} has {why}")
         made += begun
-        seeds.append(len(seeds))
+        seeds.append(seed)
     return seeds
 
 

@@ -22,7 +22,7 @@ from civium.sandbox.detectors import write_detectors
 from civium.sandbox.junction import read_junctions
 from civium.sandbox.scenario import Scenario, without_writers
 from civium.sandbox.street_facts import ground, street_things
-from civium.sandbox.streets import projections
+from civium.sandbox.streets import projections, sumo_speaks
 
 PREFIX = "civium-call-"
 LONGEST_S = 4200  # of a scenario that goes on for longer
@@ -63,7 +63,7 @@ def run(scenario: Scenario, seed: int, arm: Arm) -> Run:
     streets = street_things(scenario.net)
     end = horizon(scenario)
     calls = trips(streets, junctions, seed, scenario.begin, end)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, sumo_speaks():
         folder = Path(name)
         out, ours = folder / "trips.xml", folder / "civium-detectors.add.xml"
         detectors = write_detectors(scenario.net, junctions, ours, DETECTORS_EVERY_S)

@@ -13,16 +13,16 @@ from civium.practices.parking import bench_counts, bench_town
 
 def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
     """Counts, then towns. ``ValueError`` for a folder of neither layout."""
-    for path in settings.scenarios or _recorded(settings, say):
+    for path in settings.scenarios or _recorded(settings):
         if bench_town.is_town(path):
             yield from bench_town.bench(path, settings.smoke, settings.seeds, say)
         else:
             yield from bench_counts.bench(bench_counts.read(path), settings.smoke, settings.seeds, say)
 
 
-def _recorded(settings: Settings, say: Callable[[str], None]) -> Iterator[Path]:
+def _recorded(settings: Settings) -> Iterator[Path]:
     for part in ("birmingham-parking", "dlr-sumo-scenarios/BadHersfeld.tar.xz"):
         if settings.data is not None and (settings.data / part).exists():
             yield settings.data / part
         else:
-            say(f"{part} is not in the data folder: left out")
+            settings.tell(f"{part} is not in the data folder: left out")

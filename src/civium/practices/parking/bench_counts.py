@@ -18,6 +18,8 @@ from civium.practices.parking.memory import DAY_SLOTS, SLOT, WEEK_SLOTS, Floats,
 from civium.practices.parking.params import ParkingParams
 
 TRAIN = 0.7  # first part of the record, where no file of its own holds the test
+FEWEST_ROWS = 48  # half hours with figures: of less than a day nothing could be learned and tested
+MOST_SHARE = 1.2  # of which the middle of a column may be: a few cars stand between the bays, more are no share
 WHOLE = 6000  # largest capacity that is looked for in shares
 NOT_CAR_PARKS = {"Datetime", "weekday", "time", ""}
 SMOKE_DAYS = 30
@@ -49,21 +51,54 @@ def read(folder: Path) -> Counts:
     rows: dict[int, dict[str, float]] = {}
     tested: list[int] = []
     for path in files:
-        with lzma.open(path, "rt") if path.suffix == ".xz" else path.open(encoding="utf-8") as text:
-            for line in csv.DictReader(text):
-                slot = from_datetime(datetime.fromisoformat(line["Datetime"]).replace(tzinfo=UTC)) // SLOT
-                parks = {k: float(v) if v else np.nan for k, v in line.items() if k not in NOT_CAR_PARKS}
-                rows.setdefault(slot, {}).update(parks)
-                if path.name.startswith("test"):
-                    tested.append(slot)
+        for slot, parks in _lines(path):
+            rows.setdefault(slot, {}).update(parks)
+            if path.name.startswith("test"):
+                tested.append(slot)
     names = sorted(set().union(*(row.keys() for row in rows.values())))
+    if not rows or not names:
+        raise ValueError(f"{folder.name}: its files hold {len(rows)} half hours of {len(names)} car parks")
     first, last = min(rows), max(rows)
     share = np.full((last - first + 1, len(names)), np.nan)
     for slot, row in rows.items():
         share[slot - first] = [row.get(name, np.nan) for name in names]
+    for name, column in zip(names, share.T, strict=True):
+        if np.isfinite(column).any() and (half := float(np.nanmedian(column))) > MOST_SHARE:
+            raise ValueError(
+                f"{folder.name}: column '{name}' holds {half:g} in the middle: write the share that is taken, 0 to 1, "
+                "and not vehicles"
+            )
     known = sorted(rows)
     test = min(tested) if tested else known[int(len(known) * TRAIN)]
     return Counts(folder.name, first, share, np.array([capacity_of(column) for column in share.T]), test - first)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Slot and shares of each line of a file; ``ValueError`` names the line and column that cannot be read."""
+    try:
+        with lzma.open(path, "rt") if path.suffix == ".xz" else path.open(encoding="utf-8") as text:
+            reader = csv.DictReader(text)
+            if "Datetime" not in (reader.fieldnames or ()):
+                raise ValueError(f"{path.name} has no column 'Datetime'")
+            for line in reader:
+                if None in line:
+                    raise ValueError(f"{path.name}, line {reader.line_num}: more cells than the header has columns")
+                try:
+                    when = datetime.fromisoformat(line["Datetime"] or "")
+                except ValueError:
+                    why = f"'{line['Datetime']}' is no time such as 2016-10-04 08:00:00"
+                    raise ValueError(f"{path.name}, line {reader.line_num}, column 'Datetime': {why}") from None
+                slot = from_datetime(when.replace(tzinfo=UTC)) // SLOT
+                yield slot, {k: _share(v, path, reader.line_num, k) for k, v in line.items() if k not in NOT_CAR_PARKS}
+    except (UnicodeDecodeError, lzma.LZMAError, EOFError, csv.Error) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+
+
+def _share(cell: str | None, path: Path, line: int, column: str) -> float:
+    try:
+        return float(cell) if cell else np.nan
+    except ValueError:
+        raise ValueError(f"{path.name}, line {line}, column '{column}': '{cell}' is no number") from None
 
 
 def capacity_of(share: Floats) -> float:
@@ -132,7 +167,9 @@ def replay(counts: Counts, share: Floats, upto: int, params: ParkingParams) -> T
 
 
 def bench(counts: Counts, smoke: bool, seeds: tuple[int, ...], say: Callable[[str], None]) -> Iterator[Score]:
-    """Forecast, probability, interval, then faults."""
+    """Forecast, probability, interval, then faults. ``ValueError`` for a record that is too short."""
+    if (known := int(np.isfinite(counts.share).any(axis=1).sum())) < FEWEST_ROWS:
+        raise ValueError(f"{counts.name} has figures for {known} half hours: at least {FEWEST_ROWS} are needed")
     params = ParkingParams()
     upto = min(len(counts.share), SMOKE_DAYS * DAY_SLOTS) if smoke else len(counts.share)
     test = min(counts.test, upto * 2 // 3)

@@ -13,7 +13,7 @@ from civium.core.extras import require
 from civium.practices.parking import bench_feed as feed
 from civium.practices.parking.decide import decide, start
 from civium.practices.parking.params import ParkingParams
-from civium.sandbox.streets import projections
+from civium.sandbox.streets import projections, sumo_speaks
 
 EPOCH = 1_780_000_000 * MICROSECONDS // (1800 * MICROSECONDS) * (1800 * MICROSECONDS)
 SETTLE_S = 1800  # the first half hour fills the car parks and is not counted
@@ -44,16 +44,17 @@ def drive(net: Path, case: Path, seed: int, guided: bool) -> Drive:
     told = json.loads((case / "case.json").read_text(encoding="utf-8"))
     lots, cars = told["lots"], told["cars"]
     end = int(told["hours"] * 3600)
-    with projections():
-        sumo.start(
-        ["sumo", "--net-file", str(net), "--additional-files", str(case / "parking.add.xml"), "--seed", str(seed),
-         "--no-step-log", "--no-warnings", "--duration-log.disable", "--time-to-teleport", "300",
-         "--ignore-route-errors", "--aggregate-warnings", "0"]
-    )  # fmt: skip
-    try:
-        return _drive(sumo, lots, cars, told, end, guided)
-    finally:
-        sumo.close()
+    with sumo_speaks():
+        with projections():
+            sumo.start(
+                ["sumo", "--net-file", str(net), "--additional-files", str(case / "parking.add.xml"), "--seed",
+                 str(seed), "--no-step-log", "--no-warnings", "--duration-log.disable", "--time-to-teleport", "300",
+                 "--ignore-route-errors", "--aggregate-warnings", "0"]
+            )  # fmt: skip
+        try:
+            return _drive(sumo, lots, cars, told, end, guided)
+        finally:
+            sumo.close()
 
 
 def _drive(sumo: Any, lots: list[Any], cars: list[Any], told: dict[str, Any], end: int, guided: bool) -> Drive:

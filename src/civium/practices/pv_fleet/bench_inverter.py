@@ -192,7 +192,7 @@ def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
     """Scores on the recordings under ``settings.data``; a line that says so where they are absent."""
     folder = (settings.data or Path()) / "pv-systems"
     if settings.data is None or not folder.is_dir():
-        say("no recorded inverters: CIVIUM_BENCH_DATA names no folder with pv-systems")
+        settings.tell("no recorded inverters: CIVIUM_BENCH_DATA names no folder with pv-systems")
         return
     yield from _faults(folder, settings, say)
     yield from _shift(folder, settings, say)

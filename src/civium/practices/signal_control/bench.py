@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ from civium.bench.score import Score, Settings
 from civium.practices.signal_control.episode import Run, run
 from civium.practices.signal_control.noise import Noise
 from civium.sandbox.other_sumo import sumo_of
-from civium.sandbox.scenario import Scenario, generated, named, read_scenario, unpack
+from civium.sandbox.scenario import Scenario, generated, named, recorded
 
 SOURCE = "RESCO (Ault and Sharon, NeurIPS 2021), utils/avg_timeLoss.py"
 SEEDS = tuple(range(10))
 OPTIONS = {"sumo": "a release of SUMO, run over TraCI in an environment of its own; published figures hold on 1.9.2"}
 SAME_SUMO = "1.9."  # releases on which the published figures were made
-ACOSTA = Path("dlr-sumo-scenarios", "bologna-acosta.tar.xz")
 PUBLISHED = {  # delay [s]: fixed time, max-pressure, best learner and its name
     "ingolstadt1": (39.40, 23.62, 20.90, "IPPO"),
     "ingolstadt7": (91.31, 46.82, 31.19, "IDQN"),
 }
+KNOWN = (*PUBLISHED, "bologna-acosta")
 
 
 def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
@@ -38,24 +39,25 @@ def bench(settings: Settings, say: Callable[[str], None]) -> Iterator[Score]:
         say(f"SUMO {sumo}")
         sumo_of(sumo)
     with tempfile.TemporaryDirectory() as folder:
-        for scenario in _scenarios(settings, Path(folder), say):
-            yield from _scores(scenario, _runs(scenario, seeds, sumo, say), sumo)
+        for scenario in _scenarios(settings, Path(folder)):
+            try:
+                yield from _scores(scenario, _runs(scenario, seeds, sumo, say), sumo)
+            except ValueError as error:
+                if settings.scenarios:
+                    raise
+                settings.tell(f"{scenario.name} is left out: {error}")
 
 
-def _scenarios(settings: Settings, folder: Path, say: Callable[[str], None]) -> Iterator[Scenario]:
+def _scenarios(settings: Settings, folder: Path) -> Iterator[Scenario]:
     if settings.scenarios:
         yield from named(settings.scenarios)
         return
-    recorded = [settings.data / "resco" / name / f"{name}.sumocfg" for name in PUBLISHED] if settings.data else []
-    found = [read_scenario(path) for path in recorded if path.exists()]
-    if settings.data and (settings.data / ACOSTA).exists() and not settings.smoke:
-        found += named((unpack(settings.data / ACOSTA) / "bologna" / "acosta",))
-    if len(found) < len(PUBLISHED):
-        say("the RESCO scenarios are not in the data folder: only the generated town is run")
-    if settings.smoke and found:
-        found = found[:1]
-    yield from found
-    if not (settings.smoke and found):
+    if settings.data is None:
+        settings.tell("no folder of data was given: only the generated town is run")
+    else:
+        found = recorded(settings.data, KNOWN, settings.tell)
+        yield from islice(found, 1) if settings.smoke else found
+    if settings.data is None or not settings.smoke:
         yield generated(folder)
 
 

@@ -19,7 +19,7 @@ from civium.sandbox.detectors import write_detectors
 from civium.sandbox.junction import read_junctions
 from civium.sandbox.other_sumo import OtherSumo, sumo_of
 from civium.sandbox.scenario import Scenario, without_writers
-from civium.sandbox.streets import projections
+from civium.sandbox.streets import projections, sumo_speaks
 
 SETTLE_S = 60  # before this an empty street does not mean that all have arrived
 
@@ -49,13 +49,15 @@ def run(
     """Runs a scenario with a seed, in the SUMO of the environment or in release ``sumo`` over TraCI.
 
     ``noise`` is what comes between its detectors and the city; ``scale`` multiplies its demand. Call it in a process of
-    its own: libsumo keeps one simulation a process.
+    its own: libsumo keeps one simulation a process. ``ValueError`` for a scenario that gives nothing to control.
     """
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, sumo_speaks():
         folder = Path(name)
         trips = folder / "trips.xml"
         ours = folder / "civium-detectors.add.xml"
         junctions = read_junctions(scenario.net, scenario.additional)
+        if not any(junction.controllable for junction in junctions):
+            raise ValueError(f"{scenario.name} has no signal to control")
         detectors = write_detectors(scenario.net, junctions, ours, TURN_S)
         additional = [*(without_writers(f, folder) for f in scenario.additional), ours]
         options = ["--net-file", str(scenario.net), "--seed", str(seed)]
@@ -82,8 +84,10 @@ def run(
         finally:
             sim.close()
         delays, unfinished = read_delays(trips)
+    if not delays:
+        raise ValueError(f"{scenario.name}: no vehicle departs; are its routes there, and between begin and end?")
     return Run(
-        delay=float(np.mean(delays)) if delays else float("nan"),
+        delay=float(np.mean(delays)),
         trips=len(delays),
         unfinished=unfinished,
         turn_ms=float(np.median(city.costs)) * 1e3 if city is not None and city.costs else 0.0,

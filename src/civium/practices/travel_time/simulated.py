@@ -69,7 +69,7 @@ def _run(scenario: Scenario, seed: int, told: Path, folder: Path) -> None:
         env={**os.environ, "SUMO_HOME": home}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise ValueError(f"SUMO could not run {scenario.name}: {done.stderr.strip()[-300:]}")
+        raise ValueError(f"SUMO could not run {scenario.name}: {' '.join(done.stderr.split())[:300]}")
 
 
 _Trip = tuple[list[str], list[float], bool]  # edges, times at which each was left (the first: departure), halts

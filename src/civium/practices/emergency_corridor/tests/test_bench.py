@@ -1,6 +1,7 @@
 """The bench measures what it says it measures."""
 
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from civium.practices.emergency_corridor import bench as module
 from civium.practices.emergency_corridor.bench_trips import Trip, trips
 from civium.practices.emergency_corridor.episode import Run, read_trips
 from civium.sandbox.junction import read_junctions
-from civium.sandbox.scenario import generated
+from civium.sandbox.scenario import generated, netgenerate
 from civium.sandbox.street_facts import street_things
 
 
@@ -57,13 +58,38 @@ def test_an_option_that_is_none_is_refused(told: dict[str, str]) -> None:
         list(module.bench(Settings(data=None, seeds=(), options=told, smoke=True), lambda _: None))
 
 
+def test_what_sumo_says_of_a_route_that_is_none_is_passed_on(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").write_text(
+        '<routes><flow id="a" begin="0" end="300" from="nowhere" to="B1C1" period="10"/></routes>'
+    )
+    with pytest.raises(ValueError, match="edge 'nowhere' within the route for flow 'a' is not known"):
+        list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
+
+
+def test_a_folder_of_data_of_another_layout_is_refused(tmp_path: Path) -> None:
+    for smoke in (True, False):
+        with pytest.raises(ValueError, match="its layout is resco/NAME/NAME"):
+            list(module.bench(Settings(tmp_path, (), smoke=smoke), lambda _: None))
+
+
+def test_a_town_without_lights_is_refused_also_for_seeds_that_are_named(tmp_path: Path) -> None:
+    subprocess.run(
+        [netgenerate(), "--grid", "--grid.number", "3", "-o", str(tmp_path / "signs.net.xml")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    for seeds in ((1,), ()):
+        with pytest.raises(ValueError, match="no traffic light"):
+            list(module.bench(Settings(None, seeds, (tmp_path,), smoke=True), lambda _: None))
+
+
 @pytest.mark.timeout(600)
 def test_the_smoke_run_needs_no_data_and_brings_vehicles_there_sooner() -> None:
     said: list[str] = []
-    scores = list(module.bench(Settings(data=None, seeds=(11,), smoke=True), said.append))
+    scores = list(module.bench(Settings(data=None, seeds=(11,), smoke=True, tell=said.append), said.append))
     by_metric = {score.metric: score for score in scores}
     assert {score.scenario for score in scores} == {"generated, plain"}
     assert all(math.isfinite(score.ours) and score.holds for score in scores)
     assert by_metric["mean arrival"].ours < by_metric["mean arrival"].baseline
     assert by_metric["share of the delay removed"].ours > 0
-    assert any("not in the data folder" in line for line in said)
+    assert any("only the generated town" in line for line in said)

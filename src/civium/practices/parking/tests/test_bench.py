@@ -43,6 +43,30 @@ def test_a_file_named_test_is_the_test(tmp_path: Path) -> None:
         read(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("when,A\n2016-10-04 08:00:00,0.5\n", "a.csv has no column 'Datetime'"),
+        ("Datetime,A\n", "hold 0 half hours"),
+        ("Datetime,A\nhello,0.5\n", "a.csv, line 2, column 'Datetime': 'hello' is no time"),
+        ("Datetime,A\n2016-10-04 08:00:00,n/a\n", "a.csv, line 2, column 'A': 'n/a' is no number"),
+        ("Datetime,A\n2016-10-04 08:00:00,0.5,7\n", "a.csv, line 2: more cells than the header has columns"),
+        ("Datetime,A\n2016-10-04 08:00:00,135\n", "column 'A' holds 135 in the middle: write the share"),
+        ("Datetime,A\n2016-10-04 08:00:00,0.5\n", "figures for 1 half hours"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_refused_with_where_and_why(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=told):
+        list(bench(Settings(None, (), (tmp_path,), smoke=True), lambda _: None))
+
+
+def test_a_packed_record_that_is_broken_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.xz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"a\.csv\.xz cannot be read"):
+        read(tmp_path)
+
+
 def test_a_smoke_run_on_the_record_beats_its_baselines(shared_data: Find) -> None:
     found = list(bench(Settings(None, (), (shared_data("birmingham-parking"),), smoke=True), lambda _: None))
     mae = {s.metric: s for s in found if s.metric.startswith("MAE")}

@@ -1,18 +1,32 @@
 """The bench measures what it says it measures."""
 
 import math
+import multiprocessing
+import subprocess
 import tarfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from civium.bench.score import Settings
+from civium.bench.trial import Future
 from civium.practices.signal_control import bench as module
+from civium.practices.signal_control import whatif
 from civium.practices.signal_control.episode import read_delays
 from civium.practices.signal_control.noise import Noise, NoisyDetectors
 from civium.sandbox.detectors import CAMERA, LOOP, Column, Detector
-from civium.sandbox.scenario import named, read_scenario, seconds, unpack, without_writers
+from civium.sandbox.scenario import (
+    generated,
+    named,
+    netgenerate,
+    read_scenario,
+    recorded,
+    seconds,
+    unpack,
+    without_writers,
+)
 
 
 def test_the_delay_of_a_trip_is_time_lost_on_the_way_and_before_departure(tmp_path: Path) -> None:
@@ -76,7 +90,7 @@ def test_what_would_write_beside_the_scenario_is_left_out(tmp_path: Path) -> Non
 @pytest.mark.timeout(300)
 def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     said: list[str] = []
-    scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True), said.append))
+    scores = list(module.bench(Settings(data=None, seeds=(11, 12), smoke=True, tell=said.append), said.append))
     assert {s.scenario for s in scores} == {"generated"}
     assert all(math.isfinite(s.ours) for s in scores)
     held = [s for s in scores if s.floor is not None]
@@ -85,9 +99,62 @@ def test_the_smoke_run_needs_no_data_and_beats_fixed_time() -> None:
     noisy = next(s for s in scores if s.metric == "mean delay, detectors err and 10 % fail")
     assert noisy.ours != held[0].ours
     assert noisy.ours < 1.2 * noisy.baseline
-    assert any("RESCO" in line for line in said)
+    assert any("only the generated town" in line for line in said)
     assert sum("seed 11" in line for line in said) == 1
     assert not any("seed 12" in line for line in said)
+
+
+def test_what_sumo_says_of_a_route_that_is_none_is_passed_on(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").write_text(
+        '<routes><flow id="a" begin="0" end="300" from="nowhere" to="B1C1" period="10"/></routes>'
+    )
+    with pytest.raises(ValueError, match="edge 'nowhere' within the route for flow 'a' is not known"):
+        list(module.bench(Settings(None, (1,), (tmp_path,)), lambda _: None))
+
+
+def test_a_town_in_which_nobody_departs_is_refused_in_the_bench_and_in_the_what_if(tmp_path: Path) -> None:
+    generated(tmp_path)
+    (tmp_path / "generated.rou.xml").unlink()
+    with pytest.raises(ValueError, match="no vehicle departs"):
+        list(module.bench(Settings(None, (1,), (tmp_path,)), lambda _: None))
+    future = Future((1.0,), (1,), tmp_path, tmp_path, tmp_path, 8.0, 5)
+    (ground,) = whatif.grounds(future, lambda _: None)
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(ValueError, match="no vehicle departs"),
+    ):
+        pool.submit(whatif.drive, ground, "fixed", {}).result()
+
+
+def test_a_town_without_lights_is_refused(tmp_path: Path) -> None:
+    subprocess.run(
+        [netgenerate(), "--grid", "--grid.number", "3", "-o", str(tmp_path / "signs.net.xml")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no signal to control"):
+        list(module.bench(Settings(None, (1,), (tmp_path,), smoke=True), lambda _: None))
+
+
+def test_a_folder_of_data_is_run_by_its_layout_and_not_by_names(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="its layout is resco/NAME/NAME"):
+        list(module.bench(Settings(tmp_path / "absent", ()), lambda _: None))
+    folder = tmp_path / "resco" / "foo"
+    folder.mkdir(parents=True)
+    town = generated(folder)
+    (folder / "foo.sumocfg").write_text(
+        f'<configuration><input><net-file value="{town.net.name}"/><route-files value="generated.rou.xml"/></input>'
+        '<time><begin value="0"/><end value="120"/></time></configuration>'
+    )
+    packed = tmp_path / "dlr-sumo-scenarios"
+    packed.mkdir()
+    (packed / "bar.tar.xz").write_bytes(b"no archive")
+    said: list[str] = []
+    scores = list(module.bench(Settings(tmp_path, (1,), smoke=True, tell=said.append), lambda _: None))
+    assert {score.scenario for score in scores} == {"foo"}
+    assert said[0] == "ingolstadt1, ingolstadt7, bologna-acosta: not in the data folder, left out"
+    assert said[1].startswith("bar is left out: bar.tar.xz cannot be unpacked")
+    assert [scenario.name for scenario in recorded(tmp_path, (), said.append)] == ["foo"]
 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
