@@ -176,8 +176,13 @@ def whole(request: Request, otherwise: str = "refuse") -> bool:
     return wish == "refuse"
 
 
-async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "refuse") -> Receipt:
-    """Store the batch that was decoded from ``body`` as the request wishes, or ``otherwise``: see ``whole``."""
+async def accept(
+    request: Request, batch: Batch, body: bytes, otherwise: str = "refuse", made: Sequence[int] = ()
+) -> Receipt:
+    """Store the batch that was decoded from ``body`` as the request wishes, or ``otherwise``: see ``whole``.
+
+    ``made`` are features that the request brings: nobody sees them before something is observed of them.
+    """
     key = key_of(request.headers.get("idempotency-key", "").encode("latin-1"))
     content = b""
     if key:
@@ -189,7 +194,7 @@ async def accept(request: Request, batch: Batch, body: bytes, otherwise: str = "
     if not city.rights.readable(caller).everything:
 
         def foreign(_: Ids, features: Ids, __: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            return np.isin(features, hidden_features(city, caller, features))
+            return np.isin(features, hidden_features(city, caller, features)) & ~np.isin(features, made)
 
         batch = await asyncio.to_thread(partial(permit_features, batch, foreign, whole=all_or_none))
     stored = await city.intake.accept(batch, whole=all_or_none, key=key, content=content, dry_run=dry_run(request))

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from enum import Enum
 from hashlib import blake2b
 
@@ -144,8 +145,8 @@ async def _placed(request: Request, batch: Batch, *, whole: bool) -> Batch:
     return without(batch, refused) if refused else batch
 
 
-async def _store(request: Request, batch: Batch, body: bytes) -> Response:
-    stored = await accept(request, batch, body)
+async def _store(request: Request, batch: Batch, body: bytes, made: Sequence[int] = ()) -> Response:
+    stored = await accept(request, batch, body, made=made)
     links = [f"{root_of(request)}/Observations({identity})" for identity in stored.ids.tolist()]
     if len(links) == 1:
         return Response(status_code=201, headers={"Location": links[0]})
@@ -195,13 +196,14 @@ async def _make(request: Request, path: str, body: bytes) -> Response:
 
     sees = library(city, request).sees
     creation = await city.creator.make(path, body, caller.signed(), permit=permit, sees=sees)
+    brought = [int(row["id"]) for row in creation.edits.rows.get("features", ())]
     if creation.id is None:
         assert creation.observations is not None
-        return await _store(request, creation.observations, body)
+        return await _store(request, creation.observations, body, brought)
     link = f"{root_of(request)}/{creation.entity.plural}({creation.id})"
     if creation.observations is not None:
         try:
-            await accept(request, creation.observations, body)
+            await accept(request, creation.observations, body, made=brought)
         except InputRefused as error:
             why = f"{link} was created, but of the Observations in it {error.why}"
             raise InputRefused(why, error.rows, error.status) from None
