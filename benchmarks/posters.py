@@ -1,6 +1,6 @@
-"""Clients that post single Observations, one at a time on a connection each: ``posters.py PLAN.json``.
+"""Clients that post single Observations, one at a time on a connection each: ``posters.py PLAN.json SEEN.json``.
 
-A process of its own, so that the clients are not what is measured; prints what they saw as JSON.
+A process of its own, so that the clients are not what is measured; what they saw goes to the second file.
 """
 
 import asyncio
@@ -87,4 +87,5 @@ async def _post(plan: dict[str, float], host: str, port: int) -> dict[str, objec
 
 if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
-    sys.stdout.write(json.dumps(uvloop.run(_post(given["plan"], given["host"], given["port"]))))
+    seen = uvloop.run(_post(given["plan"], given["host"], given["port"]))
+    Path(sys.argv[2]).write_text(json.dumps(seen))
